@@ -1,0 +1,232 @@
+/**
+ * Arrow record batches: the shape in which rows move between the stages. The only importer of apache-arrow.
+ *
+ * Booleans are held as Uint8 (one byte a row, 0 or 1), as DuckDB and ONNX Runtime hold them; all other columns have
+ * the Arrow type of their name. A validity bitmap has one bit a row, least significant first, 1 = not null.
+ */
+import {
+  type Data,
+  type DataType,
+  Field,
+  Float32,
+  Float64,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Uint8,
+  Uint16,
+  Uint32,
+  Uint64,
+  Utf8,
+} from 'apache-arrow';
+import { bytesOfElement, type ElementType } from './duckdb.js';
+
+export type { RecordBatch } from 'apache-arrow';
+
+/** The typed array of a column of fixed-size elements. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float32Array
+  | Float64Array;
+
+const ARROW_TYPES: Readonly<Record<ElementType, () => DataType>> = {
+  bool: () => new Uint8(),
+  int8: () => new Int8(),
+  uint8: () => new Uint8(),
+  int16: () => new Int16(),
+  uint16: () => new Uint16(),
+  int32: () => new Int32(),
+  uint32: () => new Uint32(),
+  int64: () => new Int64(),
+  uint64: () => new Uint64(),
+  float32: () => new Float32(),
+  float64: () => new Float64(),
+  utf8: () => new Utf8(),
+};
+
+/** A view of bytes as elements; `utf8` has none. The bytes must be aligned to the element's size. */
+export function viewOf(element: ElementType, bytes: Uint8Array): TypedArray {
+  const { buffer, byteOffset } = bytes;
+  const length = bytes.byteLength / (bytesOfElement(element) || 1);
+  switch (element) {
+    case 'bool':
+    case 'uint8':
+      return new Uint8Array(buffer, byteOffset, length);
+    case 'int8':
+      return new Int8Array(buffer, byteOffset, length);
+    case 'int16':
+      return new Int16Array(buffer, byteOffset, length);
+    case 'uint16':
+      return new Uint16Array(buffer, byteOffset, length);
+    case 'int32':
+      return new Int32Array(buffer, byteOffset, length);
+    case 'uint32':
+      return new Uint32Array(buffer, byteOffset, length);
+    case 'int64':
+      return new BigInt64Array(buffer, byteOffset, length);
+    case 'uint64':
+      return new BigUint64Array(buffer, byteOffset, length);
+    case 'float32':
+      return new Float32Array(buffer, byteOffset, length);
+    case 'float64':
+      return new Float64Array(buffer, byteOffset, length);
+    case 'utf8':
+      throw new TypeError('text has no typed array');
+  }
+}
+
+/** A new array of `length` elements, all 0; `utf8` has none. */
+export function newArray(element: ElementType, length: number): TypedArray {
+  return viewOf(element, new Uint8Array(length * bytesOfElement(element)));
+}
+
+/** Whether bit `row` of a bitmap is set; an absent bitmap has all bits set. */
+export function isValid(validity: Uint8Array | undefined, row: number): boolean {
+  return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0;
+}
+
+/** A bitmap of `rows` bits, all set. */
+export function allValid(rows: number): Uint8Array {
+  return new Uint8Array((rows + 7) >> 3).fill(0xff);
+}
+
+/** Marks a row of a bitmap as null. */
+export function setNull(validity: Uint8Array, row: number): void {
+  validity[row >> 3]! &= ~(1 << (row & 7));
+}
+
+/** One column of a record batch, as the stages read it. */
+export interface Column {
+  readonly element: ElementType;
+  /** `rows` elements, or the texts of a text column (null where there is none). */
+  readonly values: TypedArray | (string | null)[];
+  readonly validity: Uint8Array | undefined;
+}
+
+/** Collects the rows of one column until a batch is full. */
+export class ColumnBuilder {
+  readonly element: ElementType;
+  private readonly capacity: number;
+  private readonly bytesPerRow: number;
+  private length = 0;
+  private bytes: Uint8Array;
+  private texts: (string | null)[] = [];
+  private nulls: Uint8Array | undefined;
+
+  constructor(element: ElementType, capacity: number) {
+    this.element = element;
+    this.capacity = capacity;
+    this.bytesPerRow = bytesOfElement(element);
+    this.bytes = new Uint8Array(capacity * this.bytesPerRow);
+  }
+
+  /** Appends the rows `rowStart` to `rowEnd` of fixed-size elements. */
+  append(
+    source: Uint8Array,
+    validity: Uint8Array | undefined,
+    rowStart: number,
+    rowEnd: number,
+  ): void {
+    const size = this.bytesPerRow;
+    this.bytes.set(source.subarray(rowStart * size, rowEnd * size), this.length * size);
+    if (validity !== undefined) this.appendValidity(validity, rowStart, rowEnd);
+    this.length += rowEnd - rowStart;
+  }
+
+  private appendValidity(validity: Uint8Array, rowStart: number, rowEnd: number): void {
+    for (let row = rowStart; row < rowEnd; row++) {
+      if ((row & 7) === 0 && row + 8 <= rowEnd && validity[row >> 3] === 0xff) {
+        row += 7;
+      } else if (!isValid(validity, row)) {
+        this.nulls ??= allValid(this.capacity);
+        setNull(this.nulls, this.length + row - rowStart);
+      }
+    }
+  }
+
+  /** Appends texts; null where there is none. */
+  appendTexts(source: readonly (string | null)[], rowStart: number, rowEnd: number): void {
+    for (let row = rowStart; row < rowEnd; row++) {
+      const text = source[row] ?? null;
+      if (text === null) {
+        this.nulls ??= allValid(this.capacity);
+        setNull(this.nulls, this.length);
+      }
+      this.texts.push(text);
+      this.length++;
+    }
+  }
+
+  /** The rows so far as a column; the builder starts anew. */
+  finish(): Column {
+    const { element, nulls: validity, length } = this;
+    const values =
+      element === 'utf8'
+        ? this.texts
+        : viewOf(element, this.bytes.subarray(0, length * this.bytesPerRow));
+    this.length = 0;
+    this.texts = [];
+    this.bytes = new Uint8Array(this.capacity * this.bytesPerRow);
+    this.nulls = undefined;
+    return { element, values, validity };
+  }
+}
+
+/** A record batch of named columns that all have `rows` rows; numbers are not copied. */
+export function recordBatchOf(
+  names: readonly string[],
+  columns: readonly Column[],
+  rows: number,
+): RecordBatch {
+  const children = columns.map((column) => arrowData(column, rows));
+  const fields = columns.map(
+    (_, index) => new Field(names[index]!, children[index]!.type, true),
+  );
+  const data = makeData({ type: new Struct(fields), length: rows, nullCount: 0, children });
+  return new RecordBatch(new Schema(fields), data);
+}
+
+function arrowData({ element, values, validity }: Column, rows: number): Data {
+  if (Array.isArray(values)) return textData(values, validity, rows);
+  const nulls = validity === undefined ? { nullCount: 0 } : { nullBitmap: validity };
+  // makeData is typed per Arrow type; the pairing of element, type and array is that of ARROW_TYPES and viewOf.
+  return makeData({ type: ARROW_TYPES[element](), length: rows, data: values, ...nulls } as never);
+}
+
+function textData(
+  texts: readonly (string | null)[],
+  validity: Uint8Array | undefined,
+  rows: number,
+): Data<Utf8> {
+  const joined = Buffer.from(texts.map((text) => text ?? '').join(''), 'utf8');
+  const valueOffsets = new Int32Array(rows + 1);
+  for (let row = 0; row < rows; row++) {
+    valueOffsets[row + 1] = valueOffsets[row]! + Buffer.byteLength(texts[row] ?? '', 'utf8');
+  }
+  const nulls = validity === undefined ? { nullCount: 0 } : { nullBitmap: validity };
+  return makeData({ type: new Utf8(), length: rows, valueOffsets, data: joined, ...nulls });
+}
+
+/** Column `index` of a record batch, whose element type the caller knows; numbers are not copied. */
+export function columnOf(batch: RecordBatch, index: number, element: ElementType): Column {
+  const vector = batch.getChildAt(index);
+  const data = vector?.data[0];
+  if (vector == null || data === undefined) throw new RangeError(`record batch has no column ${index}`);
+  const validity = data.nullCount > 0 ? data.nullBitmap : undefined;
+  if (element === 'utf8') {
+    return { element, values: Array.from(vector, (text) => text as string | null), validity };
+  }
+  return { element, values: data.values as TypedArray, validity };
+}

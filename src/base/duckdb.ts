@@ -1,0 +1,305 @@
+/**
+ * DuckDB with safe settings: the only importer of its packages.
+ *
+ * One instance has one thread, so that rows come and go in order; it may touch only the folders it is told, load no
+ * extension and reach no network, and its settings are locked (a job's SQL cannot change them).
+ */
+import {
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  type DuckDBType,
+  ARRAY,
+  BIGINT,
+  BOOLEAN,
+  DOUBLE,
+  FLOAT,
+  INTEGER,
+  SMALLINT,
+  TINYINT,
+  UBIGINT,
+  UINTEGER,
+  USMALLINT,
+  UTINYINT,
+  VARCHAR,
+} from '@duckdb/node-api';
+import bindings from '@duckdb/node-bindings';
+import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './errors.js';
+
+/** The element types that move between DuckDB and typed arrays as they are, or as text. */
+export type ElementType =
+  | 'bool'
+  | 'int8'
+  | 'uint8'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  | 'float32'
+  | 'float64'
+  | 'utf8';
+
+/** The DuckDB type of an element type, its name in SQL and its size; text has no fixed size. */
+const ELEMENTS: Readonly<Record<ElementType, { sql: string; type: DuckDBType; bytes: number }>> = {
+  bool: { sql: 'BOOLEAN', type: BOOLEAN, bytes: 1 },
+  int8: { sql: 'TINYINT', type: TINYINT, bytes: 1 },
+  uint8: { sql: 'UTINYINT', type: UTINYINT, bytes: 1 },
+  int16: { sql: 'SMALLINT', type: SMALLINT, bytes: 2 },
+  uint16: { sql: 'USMALLINT', type: USMALLINT, bytes: 2 },
+  int32: { sql: 'INTEGER', type: INTEGER, bytes: 4 },
+  uint32: { sql: 'UINTEGER', type: UINTEGER, bytes: 4 },
+  int64: { sql: 'BIGINT', type: BIGINT, bytes: 8 },
+  uint64: { sql: 'UBIGINT', type: UBIGINT, bytes: 8 },
+  float32: { sql: 'FLOAT', type: FLOAT, bytes: 4 },
+  float64: { sql: 'DOUBLE', type: DOUBLE, bytes: 8 },
+  utf8: { sql: 'VARCHAR', type: VARCHAR, bytes: 0 },
+};
+
+const ELEMENT_OF_SQL: ReadonlyMap<string, ElementType> = new Map(
+  (Object.keys(ELEMENTS) as ElementType[]).map((element) => [ELEMENTS[element].sql, element]),
+);
+
+/** The element type that carries a DuckDB type unchanged, or undefined when SQL has to cast it first. */
+export function elementOfSqlType(sqlType: string): ElementType | undefined {
+  return ELEMENT_OF_SQL.get(sqlType);
+}
+
+/** The DuckDB name of an element type. */
+export function sqlTypeOfElement(element: ElementType): string {
+  return ELEMENTS[element].sql;
+}
+
+/** The size of one element in bytes; 0 for text. */
+export function bytesOfElement(element: ElementType): number {
+  return ELEMENTS[element].bytes;
+}
+
+/** A name as SQL: quoted, so that it is only ever a name. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as an SQL literal. NUL cannot be written in one and is refused. */
+export function quoteText(text: string): string {
+  if (text.includes('\0')) throw new ScorelineError('input', `${shown(text)}: contains NUL`);
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** A path as an SQL literal that a reading function does not take for a glob. */
+export function quotePath(path: string): string {
+  return quoteText(path.replace(/[*?[]/g, '[$&]'));
+}
+
+/** Up to 2,048 rows as DuckDB hands them out. The arrays are copies: they stay valid. */
+export interface Chunk {
+  readonly rows: number;
+  /** The bytes of a column of fixed-size elements; the element's own size times `rows`. */
+  bytes(column: number, element: ElementType): Uint8Array;
+  /** One bit a row, least significant first, 1 = not null; undefined when no row is null. */
+  validity(column: number): Uint8Array | undefined;
+  /** The values of a text column. */
+  texts(column: number): (string | null)[];
+}
+
+/** Values to append: `width` elements a row (1 for a plain column). */
+export interface AppendColumn {
+  readonly element: ElementType;
+  readonly width: number;
+  readonly values: ArrayBufferView | readonly string[];
+}
+
+/** What an instance may use. */
+export interface DatabaseOptions {
+  readonly memoryLimitBytes: number;
+  /** Where it may spill to. */
+  readonly temporaryFolder: string;
+  /** The folders it may read from and write to. */
+  readonly allowedFolders: readonly string[];
+}
+
+/** One DuckDB instance with one connection. The opener closes it. */
+export class Database {
+  private readonly instance: DuckDBInstance;
+  private readonly connection: DuckDBConnection;
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.instance = instance;
+    this.connection = connection;
+  }
+
+  /** Opens an instance in memory and locks its settings. */
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      threads: '1',
+      memory_limit: `${Math.floor(options.memoryLimitBytes / 2 ** 20)}MiB`,
+      temp_directory: options.temporaryFolder,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      allow_community_extensions: 'false',
+      preserve_insertion_order: 'true',
+      enable_external_file_cache: 'false',
+    });
+    const connection = await instance.connect();
+    const folders = options.allowedFolders
+      .map((folder) => quoteText(folder.endsWith('/') ? folder : `${folder}/`))
+      .join(', ');
+    for (const statement of [
+      "SET TimeZone = 'UTC'",
+      "SET default_null_order = 'nulls_last'",
+      "SET default_collation = ''",
+      `SET allowed_directories = [${folders}]`,
+      'SET enable_external_access = false',
+      'SET lock_configuration = true',
+    ]) {
+      await connection.run(statement);
+    }
+    return new Database(instance, connection);
+  }
+
+  /** Runs a statement and drops its result. Throws DuckDB's own error: see `duckdbError`. */
+  async run(sql: string): Promise<void> {
+    await this.connection.run(sql);
+  }
+
+  /** All rows of a query, for small results; 64-bit integers and decimals come as text. */
+  async rows(sql: string): Promise<Record<string, unknown>[]> {
+    const reader = await this.connection.runAndReadAll(sql);
+    return reader.getRowObjectsJson();
+  }
+
+  /** The rows of a query, chunk by chunk, in order, in bounded memory. */
+  async *chunks(sql: string): AsyncGenerator<Chunk, void, undefined> {
+    const result = await this.connection.stream(sql);
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      if (chunk === null || chunk.rowCount === 0) return;
+      yield chunkOf(chunk);
+    }
+  }
+
+  /** Starts appending to a table whose columns are those of `columns`, in order. */
+  async appender(table: string): Promise<Appender> {
+    return new Appender(await this.connection.createAppender(table));
+  }
+
+  /** Closes the connection and the instance. */
+  close(): void {
+    this.connection.closeSync();
+    this.instance.closeSync();
+  }
+}
+
+function chunkOf(chunk: DuckDBDataChunk): Chunk {
+  const rows = chunk.rowCount;
+  const vector = (column: number) => bindings.data_chunk_get_vector(chunk.chunk, column);
+  const texts = new Map<number, (string | null)[]>();
+  return {
+    rows,
+    bytes: (column, element) =>
+      bindings.vector_get_data(vector(column), rows * ELEMENTS[element].bytes),
+    validity: (column) =>
+      bindings.vector_get_validity(vector(column), Math.ceil(rows / 64) * 8) ?? undefined,
+    texts: (column) => {
+      const known = texts.get(column);
+      if (known !== undefined) return known;
+      const values = chunk.getColumnValues(column).map((value) => (value === null ? null : String(value)));
+      texts.set(column, values);
+      return values;
+    },
+  };
+}
+
+/** The declared type of a column that holds `width` elements a row. */
+export function columnSqlType(element: ElementType, width: number): string {
+  return width === 1 ? ELEMENTS[element].sql : `${ELEMENTS[element].sql}[${width}]`;
+}
+
+/** Appends typed arrays to a table. */
+export class Appender {
+  private readonly appender: DuckDBAppender;
+
+  constructor(appender: DuckDBAppender) {
+    this.appender = appender;
+  }
+
+  /** Appends the rows `rowStart` to `rowEnd` of the columns. */
+  append(columns: readonly AppendColumn[], rowStart: number, rowEnd: number): void {
+    const types = columns.map(({ element, width }) =>
+      width === 1 ? ELEMENTS[element].type : ARRAY(ELEMENTS[element].type, width),
+    );
+    const vectorSize = bindings.vector_size();
+    for (let start = rowStart; start < rowEnd; start += vectorSize) {
+      const end = Math.min(start + vectorSize, rowEnd);
+      const chunk = DuckDBDataChunk.create(types, end - start);
+      columns.forEach((column, index) => {
+        setColumn(chunk, index, column, start, end);
+      });
+      this.appender.appendDataChunk(chunk);
+    }
+  }
+
+  /** Makes what was appended visible to queries. */
+  close(): void {
+    this.appender.flushSync();
+    this.appender.closeSync();
+  }
+}
+
+function setColumn(
+  chunk: DuckDBDataChunk,
+  index: number,
+  column: AppendColumn,
+  start: number,
+  end: number,
+): void {
+  const { element, width, values } = column;
+  if (!ArrayBuffer.isView(values)) {
+    chunk.setColumnValues(index, nest(values.slice(start * width, end * width), width));
+    return;
+  }
+  const vector = bindings.data_chunk_get_vector(chunk.chunk, index);
+  const target = width === 1 ? vector : bindings.array_vector_get_child(vector);
+  const bytesPerRow = ELEMENTS[element].bytes * width;
+  const buffer = values.buffer;
+  if (!(buffer instanceof ArrayBuffer)) throw new TypeError('shared memory cannot be appended');
+  bindings.copy_data_to_vector(
+    target,
+    0,
+    buffer,
+    values.byteOffset + start * bytesPerRow,
+    (end - start) * bytesPerRow,
+  );
+}
+
+/** Texts as DuckDB values: one a row, or an array of `width` a row. */
+function nest(texts: readonly string[], width: number) {
+  if (width === 1) return texts;
+  return Array.from({ length: texts.length / width }, (_, row) => ({
+    items: texts.slice(row * width, (row + 1) * width),
+  }));
+}
+
+/** Whether an error means that the instance is beyond use and has to be opened anew. */
+export function isFatal(error: unknown): boolean {
+  return /^(INTERNAL|FATAL) Error/.test(messageOf(error)) || /database has been invalidated/.test(messageOf(error));
+}
+
+/**
+ * DuckDB's error as one of ours: what the disk, the memory or permissions refuse is `environment`, the rest is
+ * `otherwise`. `what` says what was being done. Messages may carry cell contents: they are cut and escaped.
+ */
+export function duckdbError(error: unknown, what: string, otherwise: ErrorCode): ScorelineError {
+  if (error instanceof ScorelineError) return error;
+  const message = firstLine(messageOf(error));
+  const environment =
+    /^Out of Memory Error/.test(message) ||
+    /No space left|Disk quota|Permission denied|Read-only file system|Too many open files|Input\/output error/.test(
+      message,
+    );
+  return new ScorelineError(environment ? 'environment' : otherwise, `${what}: ${shown(message)}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,183 @@
+/**
+ * Errors that a user can meet, and the one table that maps them to exit codes.
+ *
+ * A `ScorelineError` is for what a user can mend; anything else that is thrown is a bug (exit 1).
+ */
+
+/** What went wrong, in the words of the exit-code table. */
+export type ErrorCode =
+  | 'bug'
+  | 'usage'
+  | 'gate'
+  | 'input'
+  | 'model'
+  | 'environment'
+  | 'conflict'
+  | 'changed';
+
+/** One row of the exit-code table: an interface that schedulers rely on. */
+export interface ExitCodeRow {
+  readonly exit: number;
+  readonly meaning: string;
+  readonly retry: boolean;
+}
+
+/** The exit code of every error code; the documentation's table is tested against it. */
+export const EXIT_CODES: Readonly<Record<ErrorCode, ExitCodeRow>> = {
+  bug: { exit: 1, meaning: 'a bug in scoreline', retry: false },
+  usage: { exit: 2, meaning: 'wrong usage or invalid job file', retry: false },
+  gate: {
+    exit: 3,
+    meaning: 'a gate failed or too many rows are bad: staged, not published',
+    retry: false,
+  },
+  input: { exit: 4, meaning: 'input refused: unreadable, wrong schema, none found', retry: false },
+  model: {
+    exit: 5,
+    meaning: 'model refused: unreadable, signature does not fit, device absent',
+    retry: false,
+  },
+  environment: {
+    exit: 6,
+    meaning: 'environment: disk full, permission, out of memory',
+    retry: true,
+  },
+  conflict: {
+    exit: 7,
+    meaning: 'another run published overlapping partitions first',
+    retry: true,
+  },
+  changed: { exit: 8, meaning: 'an input file changed while it was read', retry: true },
+};
+
+/** An error that the user can mend: one line that says what, where and what to do. */
+export class ScorelineError extends Error {
+  override readonly name = 'ScorelineError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The exit code for anything that was thrown; what is not a `ScorelineError` is a bug. */
+export function exitCodeOf(error: unknown): number {
+  return EXIT_CODES[error instanceof ScorelineError ? error.code : 'bug'].exit;
+}
+
+const ENVIRONMENT_ERRNO = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'ENOTCONN',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EBUSY',
+]);
+
+/** The errno name of a Node system error ('ENOSPC' …), or undefined for every other value. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * Turns a system error met while doing `what` (for instance "cannot write out/x") into a `ScorelineError`:
+ * an errno that tells of the machine is `environment`, everything else gets `otherwise`.
+ */
+export function systemError(
+  error: unknown,
+  what: string,
+  otherwise: ErrorCode = 'environment',
+): ScorelineError {
+  if (error instanceof ScorelineError) return error;
+  const errno = errnoOf(error);
+  const code = errno !== undefined && ENVIRONMENT_ERRNO.has(errno) ? 'environment' : otherwise;
+  return new ScorelineError(code, `${what}: ${errno ?? firstLine(messageOf(error))}`, {
+    cause: error,
+  });
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The first line of a text that may have many. */
+export function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
+
+/**
+ * Text that came from data (names, cell values, messages of libraries), made safe to show on a terminal and in a
+ * log: control characters and bidirectional overrides become escapes, and what is longer than `max` is cut.
+ */
+export function shown(text: string, max = 200): string {
+  let safe = '';
+  for (const character of text) {
+    if (safe.length >= max) return `${safe}…`;
+    const point = character.codePointAt(0) ?? 0;
+    safe += isUnsafe(point) ? `\\u{${point.toString(16)}}` : character;
+  }
+  return safe;
+}
+
+/** Control characters (C0, DEL, C1), line separators, and the bidirectional formatting characters. */
+function isUnsafe(point: number): boolean {
+  return (
+    point < 0x20 ||
+    (point >= 0x7f && point <= 0x9f) ||
+    point === 0x2028 ||
+    point === 0x2029 ||
+    point === 0x200e ||
+    point === 0x200f ||
+    point === 0x061c ||
+    (point >= 0x202a && point <= 0x202e) ||
+    (point >= 0x2066 && point <= 0x2069) ||
+    (point >= 0xd800 && point <= 0xdfff)
+  );
+}
+
+/** The known names nearest to a mistyped one, best first, at most three: for "did you mean". */
+export function nearNames(name: string, known: readonly string[]): string[] {
+  const wanted = name.toLowerCase();
+  const limit = Math.max(1, Math.floor(name.length / 3));
+  return known
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate.toLowerCase()) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
+}
+
+/** The words " (did you mean …?)" for the nearest known names, or nothing when none is near. */
+export function didYouMean(name: string, known: readonly string[]): string {
+  const near = nearNames(name, known);
+  return near.length > 0 ? ` (did you mean ${near.map((n) => `"${shown(n)}"`).join(', ')}?)` : '';
+}
+
+/** Levenshtein distance, row by row. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}
+
+/** Marks a case that the types exclude. */
+export function assertNever(value: never): never {
+  throw new TypeError(`unexpected ${String(value)}`);
+}

@@ -1,0 +1,160 @@
+/**
+ * The only place where files become visible. Whatever another process can see is whole: it is written under a
+ * temporary name, flushed to the disk, renamed, and the folder that names it is flushed too.
+ */
+import { constants } from 'node:fs';
+import {
+  chmod,
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { errnoOf, shown, systemError } from './errors.js';
+
+/** Flushes a file's or a folder's content to the disk. */
+async function flush(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Creates a folder and those above it, and makes their names durable; an existing one is fine. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true });
+    if (first === undefined) return;
+    for (let folder = path; ; folder = dirname(folder)) {
+      await flush(dirname(folder));
+      if (folder === first || folder === dirname(folder)) return;
+    }
+  } catch (error) {
+    throw systemError(error, `cannot create folder ${shown(path)}`);
+  }
+}
+
+/**
+ * Replaces the file `path` by `text` in one step. A crash before the rename leaves the old file and, beside it, a
+ * temporary one that nothing reads.
+ */
+export async function writeFileWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+  try {
+    await writeFile(temporary, text, { flag: 'wx' });
+    await flush(temporary);
+    await rename(temporary, path);
+    await flush(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(ignoreLeftover);
+    throw systemError(error, `cannot write ${shown(path)}`);
+  }
+}
+
+/** A temporary file that cannot be removed is swept later: nothing reads it. */
+function ignoreLeftover(): void {}
+
+/**
+ * Makes the folder `temporary` visible as `target` if there is nothing at `target` yet, and tells whether it did.
+ * Files are made read-only and flushed first, so a crash before the rename leaves nothing at `target`, and one
+ * after it leaves a whole folder. When the place is taken, `temporary` is left to the caller.
+ */
+export async function putFolderIfAbsent(temporary: string, target: string): Promise<boolean> {
+  try {
+    await mkdir(dirname(target), { recursive: true });
+    await sealFolder(temporary);
+    // rename(2) would replace an empty folder: nothing of scoreline's ever leaves one at a target.
+    await rename(temporary, target);
+    await flush(dirname(target));
+    await flush(dirname(dirname(target)));
+    return true;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOTEMPTY' || errno === 'EEXIST') return false;
+    throw systemError(error, `cannot write ${shown(target)}`);
+  }
+}
+
+/** Flushes every file and folder below `folder`, bottom up; files that are not shared become read-only. */
+async function sealFolder(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      await sealFolder(path);
+    } else if (entry.isFile() && (await lstat(path)).nlink === 1) {
+      await flush(path);
+      await chmod(path, 0o444);
+    }
+  }
+  await flush(folder);
+}
+
+/** Gives `target` the content of `source`: a hard link, or where links do not work a clone or a copy. */
+export async function linkFile(source: string, target: string): Promise<void> {
+  try {
+    await link(source, target);
+  } catch (error) {
+    if (!LINK_UNSUPPORTED.has(errnoOf(error) ?? '')) {
+      throw systemError(error, `cannot link ${shown(target)}`);
+    }
+    try {
+      await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    } catch (copyError) {
+      throw systemError(copyError, `cannot copy to ${shown(target)}`);
+    }
+  }
+}
+
+const LINK_UNSUPPORTED = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** Points the symbolic link `path` at `target` (a relative text) in one step. */
+export async function replaceLink(path: string, target: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+  try {
+    await symlink(target, temporary);
+    await rename(temporary, path);
+    await flush(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(ignoreLeftover);
+    throw systemError(error, `cannot point ${shown(path)} at ${shown(target)}`);
+  }
+}
+
+/** The text of a symbolic link, or undefined where there is none. */
+export async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'EINVAL') return undefined;
+    throw systemError(error, `cannot read link ${shown(path)}`);
+  }
+}
+
+/** The names in a folder, in code unit order; none when it does not exist. */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw systemError(error, `cannot list ${shown(path)}`);
+  }
+}
+
+/** Removes a folder or file and what is below it; nothing there is fine. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    throw systemError(error, `cannot remove ${shown(path)}`);
+  }
+}

@@ -1,0 +1,169 @@
+/** ONNX Runtime sessions: the only importer of onnxruntime-node. */
+import { existsSync } from 'node:fs';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import type { TypedArray } from './columns.js';
+import type { ElementType } from './duckdb.js';
+import { firstLine, messageOf, ScorelineError, shown } from './errors.js';
+
+env.logLevel = 'error';
+
+/** Element types of tensors: those of columns, and float16 (held as its 16 bits). */
+export type TensorElement = ElementType | 'float16';
+
+/** An input or output of a model. A dimension is a number, or a name (empty when it has none) for any number. */
+export interface TensorSpec {
+  readonly name: string;
+  /** undefined for what is no tensor (a sequence or a map). */
+  readonly element: TensorElement | undefined;
+  readonly shape: readonly (number | string)[];
+}
+
+/** Values of a tensor in row-major order. */
+export interface TensorValues {
+  readonly element: TensorElement;
+  readonly shape: readonly number[];
+  readonly values: TypedArray | string[];
+}
+
+/** What runs the model. `cpu` is always there. */
+export type Device = string;
+
+/** The devices that this build of ONNX Runtime knows, and for those that cannot be used here, why. */
+export function devices(): { name: Device; unusable?: string }[] {
+  return listSupportedBackends().map(({ name }) => {
+    const unusable = missingFor(name);
+    return unusable === undefined ? { name } : { name, unusable };
+  });
+}
+
+/** What the machine visibly lacks for a device; undefined when nothing is known to be missing. */
+function missingFor(device: Device): string | undefined {
+  if (device === 'cuda' || device === 'tensorrt') {
+    if (process.platform === 'linux' && !existsSync('/dev/nvidiactl') && !existsSync('/dev/dxg')) {
+      return 'no NVIDIA driver (/dev/nvidiactl is absent)';
+    }
+  }
+  if (device === 'webgpu' && process.platform === 'linux' && !existsSync('/dev/dri')) {
+    return 'no graphics device (/dev/dri is absent)';
+  }
+  return undefined;
+}
+
+/** A loaded model. The opener closes it. */
+export class Session {
+  private readonly session: InferenceSession;
+  readonly device: Device;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+
+  private constructor(session: InferenceSession, device: Device) {
+    this.session = session;
+    this.device = device;
+    this.inputs = session.inputMetadata.map(specOf);
+    this.outputs = session.outputMetadata.map(specOf);
+  }
+
+  /**
+   * Loads a model with one thread (more than one changes a tree ensemble's last bits). `shownAs` names it in
+   * messages. Throws `model` when it cannot be loaded or the device is absent.
+   */
+  static async open(path: string, shownAs: string, device: Device): Promise<Session> {
+    if (device !== 'cpu') {
+      const known = devices().find(({ name }) => name === device);
+      if (known === undefined) {
+        const names = devices().map(({ name }) => name);
+        throw new ScorelineError(
+          'model',
+          `device ${shown(device)}: not in this build of ONNX Runtime, which has ${names.join(', ')}`,
+        );
+      }
+      if (known.unusable !== undefined) {
+        throw new ScorelineError('model', `device ${device}: ${known.unusable}`);
+      }
+    }
+    try {
+      const session = await InferenceSession.create(path, {
+        executionProviders: [device],
+        intraOpNumThreads: 1,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+      });
+      return new Session(session, device);
+    } catch (error) {
+      const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
+      throw new ScorelineError('model', `${subject}: ${runtimeMessage(error, path, shownAs)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Runs one batch and returns the outputs asked for. Throws ONNX Runtime's own error. */
+  async run(
+    feeds: ReadonlyMap<string, TensorValues>,
+    outputs: readonly string[],
+  ): Promise<Map<string, TensorValues>> {
+    const inputs: [string, Tensor][] = [];
+    for (const [name, { element, shape, values }] of feeds) {
+      const type = element === 'utf8' ? 'string' : element;
+      // The constructor is typed per element type; the pairing is that of newArray.
+      inputs.push([name, new Tensor(type as never, values as never, shape)]);
+    }
+    const results = await this.session.run(Object.fromEntries(inputs), outputs);
+    return new Map(outputs.map((name) => [name, valuesOf(results[name])]));
+  }
+
+  /** Releases the model. */
+  async close(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+function specOf(metadata: InferenceSession.ValueMetadata): TensorSpec {
+  return metadata.isTensor
+    ? { name: metadata.name, element: elementOf(metadata.type), shape: metadata.shape }
+    : { name: metadata.name, element: undefined, shape: [] };
+}
+
+function elementOf(type: string): TensorElement | undefined {
+  if (type === 'string') return 'utf8';
+  return TENSOR_ELEMENTS.find((element) => element === type);
+}
+
+const TENSOR_ELEMENTS: readonly TensorElement[] = [
+  'bool',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'float32',
+  'float64',
+  'float16',
+];
+
+function valuesOf(value: unknown): TensorValues {
+  if (!(value instanceof Tensor)) throw new TypeError('an output is not a tensor');
+  const element = elementOf(value.type);
+  if (element === undefined) throw new TypeError(`an output has element type ${value.type}`);
+  return { element, shape: value.dims, values: value.data as TypedArray | string[] };
+}
+
+/**
+ * ONNX Runtime's message in one line, without the model's path on this machine and without places in its own
+ * source.
+ */
+export function runtimeMessage(error: unknown, path?: string, shownAs?: string): string {
+  let message = firstLine(messageOf(error).replaceAll('\r', '').replace(/\n+/g, ' '));
+  if (path !== undefined) message = message.replaceAll(path, shownAs ?? 'the model');
+  message = message
+    .replace(/\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*/g, ' ')
+    .replace(/[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return shown(message, 300);
+}

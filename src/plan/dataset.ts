@@ -1,0 +1,227 @@
+/** The input of a job: which files there are, which partition each belongs to, and what is known of each. */
+import { type Dirent, realpathSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import pLimit from 'p-limit';
+import picomatch from 'picomatch';
+import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { compareText, type FileStamp, stampOf } from '../base/hash.js';
+
+/** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
+export interface PartitionValue {
+  readonly name: string;
+  readonly value: string | null;
+}
+
+/** A file to score. Paths are relative to the input's root, with `/` between folders. */
+export interface DataFile {
+  readonly path: string;
+  readonly absolute: string;
+  /** The folder that holds it: the unit of publication. The root is ''. */
+  readonly unit: string;
+  readonly stamp: FileStamp;
+}
+
+/** The files of a job, ordered by unit and path in code units. */
+export interface Dataset {
+  /** The folder that paths are relative to; links in it are resolved. */
+  readonly root: string;
+  readonly files: readonly DataFile[];
+  /** The partition columns of each unit. */
+  readonly partitions: ReadonlyMap<string, readonly PartitionValue[]>;
+  /** Units that lack the job's `ready` file. */
+  readonly notReady: readonly string[];
+  /** How many files of other kinds lie among the data and were passed over. */
+  readonly ignored: number;
+}
+
+/** A column as a file's own schema declares it; the type is DuckDB's name for it. */
+export interface SchemaColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** What a worker found in a file's footer. */
+export interface FileFacts {
+  /** The SHA-256 of the content; null when it was not asked for. */
+  readonly sha256: string | null;
+  readonly rows: number;
+  readonly rowGroups: readonly { readonly rows: number; readonly bytes: number }[];
+  readonly schema: readonly SchemaColumn[];
+}
+
+const DATA_FILE = /\.(?:parquet|parq|pq)$/i;
+const DEFAULT_PARTITION = '__HIVE_DEFAULT_PARTITION__';
+
+/**
+ * Lists the files of `path`: a file, a folder (all Parquet files below it) or a glob. Names that start with `_` or
+ * `.` are passed over; links to folders are not followed. Throws `input` when there is nothing.
+ */
+export async function listDataset(options: {
+  /** Absolute. */
+  readonly path: string;
+  /** The path as written, and the folder it starts from: only in it are `*`, `?` and `[` those of a glob. */
+  readonly pathText: string;
+  readonly baseDir: string;
+  readonly ready: string | undefined;
+}): Promise<Dataset> {
+  const { path, ready } = options;
+  const { root, matches } = await findFiles(options);
+  const units = new Map<string, string[]>();
+  let ignored = 0;
+  for (const file of matches) {
+    if (!file.data) {
+      ignored++;
+      continue;
+    }
+    const unit = unitOf(file.path);
+    const files = units.get(unit);
+    if (files === undefined) units.set(unit, [file.path]);
+    else files.push(file.path);
+  }
+  const notReady: string[] = [];
+  const partitions = new Map<string, PartitionValue[]>();
+  const paths: string[] = [];
+  for (const unit of [...units.keys()].sort(compareText)) {
+    if (ready !== undefined && !exists(join(root, unit, ready))) {
+      notReady.push(unit);
+      continue;
+    }
+    partitions.set(unit, partitionValues(unit));
+    paths.push(...units.get(unit)!.sort(compareText));
+  }
+  if (paths.length === 0 && notReady.length === 0) throw nothingFound(path, ignored);
+  return { root, files: await stampAll(root, paths), partitions, notReady, ignored };
+}
+
+function nothingFound(path: string, ignored: number): ScorelineError {
+  const others = ignored > 0 ? ` (${ignored} other files are there)` : '';
+  return new ScorelineError('input', `input.path ${shown(path)}: no .parquet file found${others}`);
+}
+
+/** The unit of a file: its folder relative to the root. */
+function unitOf(path: string): string {
+  const folder = dirname(path);
+  return folder === '.' ? '' : folder;
+}
+
+async function stampAll(root: string, paths: readonly string[]): Promise<DataFile[]> {
+  const limit = pLimit(64);
+  return limit.map(paths, async (path) => {
+    const absolute = join(root, path);
+    try {
+      return { path, absolute, unit: unitOf(path), stamp: await stampOf(absolute) };
+    } catch (error) {
+      throw systemError(error, `cannot read ${shown(path)}`, 'input');
+    }
+  });
+}
+
+interface Match {
+  readonly path: string;
+  readonly data: boolean;
+}
+
+/** The folder that a path or glob is rooted in, and what lies below it. */
+async function findFiles(options: {
+  readonly path: string;
+  readonly pathText: string;
+  readonly baseDir: string;
+}): Promise<{ root: string; matches: Match[] }> {
+  const { path, pathText, baseDir } = options;
+  const kind = kindOf(path);
+  if (kind === 'file') {
+    return { root: resolveLinks(dirname(path)), matches: [{ path: basename(path), data: true }] };
+  }
+  if (kind === 'folder') {
+    const root = resolveLinks(path);
+    const names = await walk(root, '');
+    return { root, matches: names.map((name) => ({ path: name, data: DATA_FILE.test(name) })) };
+  }
+  const { base, glob } = picomatch.scan(pathText);
+  if (glob === '') {
+    throw new ScorelineError('input', `input.path ${shown(path)}: no such file or folder`);
+  }
+  const folder = resolve(baseDir, base);
+  if (kindOf(folder) !== 'folder') {
+    throw new ScorelineError('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
+  }
+  const root = resolveLinks(folder);
+  const isMatch = picomatch(glob, { dot: false });
+  const names = (await walk(root, '')).filter((name) => isMatch(name));
+  return { root, matches: names.map((name) => ({ path: name, data: true })) };
+}
+
+function kindOf(path: string): 'file' | 'folder' | 'absent' {
+  try {
+    return statSync(path).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return 'absent';
+    throw systemError(error, `cannot read ${shown(path)}`, 'input');
+  }
+}
+
+function resolveLinks(folder: string): string {
+  return realpathSync(folder);
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** All files below a folder, relative to the root. */
+async function walk(root: string, folder: string): Promise<string[]> {
+  let entries: Dirent[];
+  try {
+    entries = await readdir(join(root, folder), { withFileTypes: true });
+  } catch (error) {
+    throw systemError(error, `cannot list ${shown(folder === '' ? root : folder)}`, 'input');
+  }
+  const found: string[] = [];
+  for (const entry of entries) {
+    if (entry.name.startsWith('_') || entry.name.startsWith('.')) continue;
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) found.push(...(await walk(root, path)));
+    else if (entry.isFile() || isLinkToFile(join(root, path), entry)) found.push(path);
+  }
+  return found;
+}
+
+function isLinkToFile(path: string, entry: Dirent): boolean {
+  return entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** The columns that the folders `name=value` of a unit give, outermost first. */
+function partitionValues(unit: string): PartitionValue[] {
+  const values: PartitionValue[] = [];
+  for (const folder of unit.split('/')) {
+    const equals = folder.indexOf('=');
+    if (equals <= 0) continue;
+    const name = decoded(folder.slice(0, equals), folder);
+    const text = folder.slice(equals + 1);
+    if (values.some((known) => known.name.toLowerCase() === name.toLowerCase())) {
+      throw new ScorelineError(
+        'input',
+        `partition ${shown(unit)}: column "${shown(name)}" is given twice by its folders`,
+      );
+    }
+    values.push({ name, value: text === DEFAULT_PARTITION ? null : decoded(text, folder) });
+  }
+  return values;
+}
+
+/** Undoes the `%` escapes of a Hive folder name; what would be a path or is no text is refused. */
+function decoded(text: string, folder: string): string {
+  let value: string;
+  try {
+    // A `%` that starts no escape stands for itself, as in Hive.
+    value = decodeURIComponent(text.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
+  } catch {
+    throw new ScorelineError('input', `partition folder ${shown(folder)}: not UTF-8 after its % escapes`);
+  }
+  if (/[/\\\0]/.test(value)) {
+    throw new ScorelineError('input', `partition folder ${shown(folder)}: a value may not hold a path separator`);
+  }
+  return value;
+}

@@ -1,0 +1,336 @@
+/**
+ * The schema of the job file: what it may say, in the form that YAML has it. `job.ts` applies it and words the
+ * messages; the error text of every schema here is what such a message says after "expected".
+ */
+import * as z from 'zod';
+import { isPlainMap, type JobPath, sayPath, sayValue } from './job-yaml.js';
+
+const PARQUET_COMPRESSIONS = ['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'] as const;
+const CSV_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
+const COMPRESSIONS = [...PARQUET_COMPRESSIONS, 'none'] as const;
+
+/** How many rows may be quarantined: a share of the planned rows but at least `minRows`, or a number of rows. */
+export type JobLimit =
+  | { readonly unit: 'share'; readonly share: number; readonly minRows: number }
+  | { readonly unit: 'rows'; readonly rows: number };
+
+/** A prediction column and the model output it shows: all of it, or the element of one class. */
+export interface JobColumn {
+  readonly name: string;
+  readonly output: string;
+  readonly element: string | undefined;
+}
+
+const SQL_TYPES = [
+  'BOOLEAN',
+  'TINYINT',
+  'SMALLINT',
+  'INTEGER',
+  'BIGINT',
+  'UTINYINT',
+  'USMALLINT',
+  'UINTEGER',
+  'UBIGINT',
+  'FLOAT',
+  'DOUBLE',
+  'VARCHAR',
+  'DATE',
+  'TIMESTAMP',
+];
+const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'rocm', 'openvino'];
+const MIN_QUARANTINE_ROWS = 10;
+const MAX_TIMEOUT_SECONDS = 604_800;
+
+const NAME = '1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or a digit';
+const READY = 'the name of a file, without a folder';
+const SHA = 'a SHA-256 of 64 hexadecimal digits';
+const TYPE = `one of ${SQL_TYPES.join(', ')}, or "DECIMAL(p,s)" in quotes with 1 <= p <= 38 and s <= p`;
+const FEATURES = 'a list of column names, or a map of model input to column name';
+const COMPRESSION = `one of ${PARQUET_COMPRESSIONS.join(', ')} for parquet; ${CSV_COMPRESSIONS.join(', ')} for csv`;
+const OUTPUT = 'a model output, or output[class]';
+const LIMIT = 'a share of the rows such as 0.1%, or a whole number of rows';
+const DEVICE = `auto or a device in lower-case letters and digits, such as ${DEVICES.slice(1).join(', ')}`;
+const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
+
+/** Checks that run even where a neighbour is wrong, so that all errors are reported at once. */
+const always = { when: () => true };
+
+const text = (error: string) =>
+  z
+    .string({ error })
+    .min(1, { error })
+    .refine((value) => !value.includes('\0') && !/\p{Cs}/u.test(value), { error });
+const path = (error: string) =>
+  text(error).refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error });
+const column = () => text('a column name');
+const columnList = (error: string) =>
+  z.array(column(), { error }).superRefine(checkDistinct, always);
+const whole = (least: number, most: number, error: string) =>
+  z.int({ error }).min(least, { error }).max(most, { error });
+const autoOrWhole = (least: number, most: number) => {
+  const error = `auto or a whole number from ${least} to ${most}`;
+  return z.union([z.literal('auto', { error }), whole(least, most, error)], { error });
+};
+const oneOf = <const T extends readonly string[]>(names: T) =>
+  z.enum(names, { error: `one of ${names.join(', ')}` });
+const section = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
+
+/** The schema of `input`. */
+const inputSchema = section({
+  path: path('a local file, folder or glob').describe(
+    'The file, folder or glob to score, relative to the job file; names that begin with _ or . are ignored.',
+  ),
+  key: column()
+    .optional()
+    .describe('The column that names a row; checked unique within a partition folder.'),
+  where: text('an SQL condition')
+    .optional()
+    .describe('An SQL condition; rows that do not meet it are counted as filtered, not scored.'),
+  ready: text(READY)
+    .regex(/^(?!\.{1,2}$)[^/\\]+$/, { error: READY })
+    .optional()
+    .describe('A file that says a folder is complete; a folder without it is not there yet.'),
+  types: z
+    .record(column(), z.string({ error: TYPE }).meta({ examples: SQL_TYPES }).transform(sqlType), {
+      error: 'a map of column name to SQL type',
+    })
+    .superRefine(checkDistinct, always)
+    .default({})
+    .describe('SQL types to read columns as, by column name.'),
+});
+
+/** The schema of `output`. */
+const outputSchema = section({
+  path: path('a local folder').describe(
+    'The folder to publish in, relative to the job file; scoreline owns it.',
+  ),
+  format: oneOf(['parquet', 'csv']).default('parquet').describe('The format of published files.'),
+  compression: z
+    .enum(COMPRESSIONS, { error: COMPRESSION })
+    .optional()
+    .describe(
+      'The compression of published files: zstd, snappy, gzip, lz4 or uncompressed for Parquet; none, gzip or zstd for CSV.',
+    ),
+  keep: columnList('a list of column names')
+    .default([])
+    .describe('Input columns that are passed through with their types, beside the predictions.'),
+  columns: z
+    .record(column(), text(OUTPUT).transform(outputOf), {
+      error: 'a map of prediction column to model output',
+    })
+    .default({})
+    .describe('Prediction columns by name: a model output, or one class of it as output[class].'),
+}).superRefine(checkOutput, always);
+
+/** The schema of a job file: it checks, fills in defaults and brings values to one form; paths stay as written. */
+export const jobFileSchema = section({
+  name: text(NAME)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: NAME })
+    .describe('The name of the job; published files and reports carry it.'),
+  input: inputSchema,
+  model: section({
+    path: path('a local ONNX file').describe('The ONNX model, relative to the job file.'),
+    sha256: z
+      .string({ error: SHA })
+      .regex(/^[0-9a-fA-F]{64}$/, { error: SHA })
+      .toLowerCase()
+      .optional()
+      .describe('The SHA-256 that the model file must have.'),
+  }),
+  features: z
+    .union(
+      [
+        columnList(FEATURES).min(1, { error: FEATURES }),
+        z
+          .record(text('the name of a model input'), column(), { error: FEATURES })
+          .refine((map) => Object.keys(map).length > 0, { error: FEATURES }),
+      ],
+      { error: FEATURES },
+    )
+    .optional()
+    .describe(
+      'The columns that feed the model: a list in order for one matrix input, or a map of model input to column.',
+    ),
+  output: outputSchema,
+  quarantine: section({
+    max: z
+      .union(
+        [
+          z
+            .string()
+            .regex(/^\d+(\.\d+)?%$/, { error: LIMIT })
+            .refine((value) => Number.parseFloat(value) <= 100, { error: LIMIT }),
+          whole(0, Number.MAX_SAFE_INTEGER, LIMIT),
+        ],
+        { error: LIMIT },
+      )
+      .transform(limitOf)
+      .prefault('0.1%')
+      .describe('How many rows may be set aside before the run stops: a share, or a number.'),
+    non_finite: oneOf(['quarantine', 'keep'])
+      .default('quarantine')
+      .describe('What becomes of a row whose prediction is NaN or infinite.'),
+  }).prefault({}),
+  run: section({
+    workers: autoOrWhole(1, 256)
+      .default('auto')
+      .describe('The number of worker processes; auto is one per usable core.'),
+    device: z
+      .string({ error: DEVICE })
+      .regex(/^[a-z][a-z0-9]*$/, { error: DEVICE })
+      .meta({ examples: DEVICES })
+      .default('auto')
+      .describe('Where the model runs; a named device that is absent is an error.'),
+    batch_rows: autoOrWhole(1, 1_048_576)
+      .default('auto')
+      .describe('The number of rows that the model gets at a time.'),
+    batch_timeout: z
+      .number({ error: SECONDS })
+      .positive({ error: SECONDS })
+      .max(MAX_TIMEOUT_SECONDS, { error: SECONDS })
+      .default(300)
+      .describe('The seconds after which a batch that has not ended is given up.'),
+  }).prefault({}),
+});
+
+/** One key of the job file. */
+export interface JobKey {
+  /** In dotted form: `run.workers`. */
+  readonly key: string;
+  /** One sentence. */
+  readonly description: string;
+}
+
+/** Every key of the job file, in the order of the schema. */
+export const JOB_KEYS: readonly JobKey[] = keysOf(jobFileSchema, []);
+
+function keysOf(schema: z.ZodObject, above: JobPath): JobKey[] {
+  return Object.entries(schema.shape).flatMap(([name, value]) => {
+    const path = [...above, name];
+    const inner = bare(value);
+    if (inner instanceof z.ZodObject) return keysOf(inner, path);
+    const description = z.globalRegistry.get(value)?.description ?? '';
+    return [{ key: sayPath(path), description }];
+  });
+}
+
+/** The schema of what stands at a path of the job file, without its default; undefined for an unknown key. */
+export function schemaAt(path: JobPath): z.core.$ZodType | undefined {
+  return path.reduce<z.core.$ZodType | undefined>(
+    (schema, step) => schema && childOf(schema, step),
+    jobFileSchema,
+  );
+}
+
+function childOf(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodObject) {
+    return Object.hasOwn(schema.shape, step) ? bare(schema.shape[String(step)]) : undefined;
+  }
+  if (schema instanceof z.ZodRecord) return bare(schema.valueType);
+  if (schema instanceof z.ZodArray) return typeof step === 'number' ? schema.element : undefined;
+  if (schema instanceof z.ZodUnion) {
+    return schema.options
+      .map((option) => childOf(option, step))
+      .find((child) => child !== undefined);
+  }
+  return undefined;
+}
+
+/** A schema without what is wrapped around it: defaults, what makes it optional, and transformations. */
+function bare(schema: z.core.$ZodType): z.core.$ZodType {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return bare(schema.unwrap());
+  }
+  return schema instanceof z.ZodPipe ? bare(schema.in) : schema;
+}
+
+/** A column type in upper case without spaces. */
+function sqlType(written: string, issues: z.core.$RefinementCtx<string>): string {
+  const type = written.toUpperCase().replace(/\s+/g, '');
+  if (SQL_TYPES.includes(type)) return type;
+  const [, precision, scale] = /^DECIMAL\((\d{1,2}),(\d{1,2})\)$/.exec(type) ?? [];
+  const [p, s] = [Number(precision), Number(scale)];
+  if (p >= 1 && p <= 38 && s <= p) return `DECIMAL(${p},${s})`;
+  issues.issues.push({ code: 'custom', message: TYPE, input: written });
+  return z.NEVER;
+}
+
+/** Reads `output` or `output[class]`; the class is what stands in the last pair of brackets. */
+function outputOf(
+  written: string,
+  issues: z.core.$RefinementCtx<string>,
+): { output: string; element: string | undefined } {
+  const [, output, element] = /^(.+)\[([^[\]]+)\]$/s.exec(written) ?? [];
+  if (output !== undefined) return { output, element };
+  if (!/[[\]]/.test(written)) return { output: written, element: undefined };
+  issues.issues.push({ code: 'custom', message: OUTPUT, input: written });
+  return z.NEVER;
+}
+
+function limitOf(written: string | number): JobLimit {
+  if (typeof written === 'number') return { unit: 'rows', rows: written };
+  const share = Number.parseFloat(written) / 100;
+  // Who writes 0% wants none at all, not the ten rows that a small share of a small input would allow.
+  if (share === 0) return { unit: 'rows', rows: 0 };
+  return { unit: 'share', share, minRows: MIN_QUARANTINE_ROWS };
+}
+
+/** Refuses an element or a key that is there already: SQL takes names that differ in case only for one column. */
+function checkDistinct(names: unknown, issues: z.core.$RefinementCtx<unknown>): void {
+  const isList = Array.isArray(names);
+  const seen = new Map<string, string>();
+  for (const [index, name] of (isList ? names : Object.keys(names ?? {})).entries()) {
+    if (typeof name !== 'string') continue;
+    const before = seen.get(name.toLowerCase());
+    if (before === undefined) {
+      seen.set(name.toLowerCase(), name);
+      continue;
+    }
+    const message = `${sayValue(name)} is given twice${sayCase(name, before)}`;
+    refuse(issues, [isList ? index : name], message);
+  }
+}
+
+/** What holds between the keys of `output`: the compression fits the format, and no two columns share a name. */
+function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): void {
+  if (!isPlainMap(output)) return;
+  const { format, compression, keep, columns } = output;
+  const fitting: readonly unknown[] = format === 'csv' ? CSV_COMPRESSIONS : PARQUET_COMPRESSIONS;
+  const known = COMPRESSIONS.some((name) => name === compression);
+  if ((format === 'csv' || format === 'parquet') && known && !fitting.includes(compression)) {
+    const message = `${sayValue(compression)} does not fit the format ${format}; expected one of ${fitting.join(', ')}`;
+    refuse(issues, ['compression'], message);
+  }
+  const taken = new Map<string, { name: string; where: string }>();
+  for (const name of Array.isArray(keep) ? keep.map(String) : []) {
+    taken.set(name.toLowerCase(), { name, where: 'output.keep' });
+  }
+  for (const name of Object.keys(columns ?? {})) {
+    const before = taken.get(name.toLowerCase());
+    if (before === undefined) {
+      taken.set(name.toLowerCase(), { name, where: 'output.columns' });
+      continue;
+    }
+    const message = `the name ${sayValue(name)} is taken by ${before.where}${sayCase(name, before.name)}`;
+    refuse(issues, ['columns', name], message);
+  }
+}
+
+/** Adds an issue whose message says all: it gets no "expected". */
+function refuse(
+  issues: z.core.$RefinementCtx<unknown>,
+  path: PropertyKey[],
+  message: string,
+): void {
+  issues.addIssue({ code: 'custom', path, message, params: { whole: true } });
+}
+
+/** A remark for names that are the same but for their case. */
+function sayCase(name: string, before: string): string {
+  return name === before ? '' : ` (as ${sayValue(before)}; upper and lower case are the same)`;
+}

@@ -1,0 +1,367 @@
+/**
+ * The job file, and the one way to read it: text in, a checked `Job` out. Every error is a line that names the file,
+ * the line, the key, the value and what is allowed.
+ */
+import { open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import * as z from 'zod';
+import { didYouMean, nearNames, ScorelineError, shown, systemError } from '../base/errors.js';
+import { JOB_KEYS, type JobColumn, type JobLimit, jobFileSchema, schemaAt } from './job-schema.js';
+import {
+  isPlainMap,
+  type JobPath,
+  MAX_YAML_BYTES,
+  readYaml,
+  sayKey,
+  sayPath,
+  sayValue,
+  setOwn,
+} from './job-yaml.js';
+
+export {
+  JOB_KEYS,
+  type JobColumn,
+  type JobKey,
+  type JobLimit,
+  jobFileSchema,
+} from './job-schema.js';
+
+/** A job as the rest of the program sees it: every default filled in, every path absolute. */
+export interface Job {
+  /** The absolute path of the job file; undefined for a job that was put together from arguments. */
+  readonly file: string | undefined;
+  /** The absolute folder that relative paths of the job start from. */
+  readonly baseDir: string;
+  readonly name: string;
+  readonly input: {
+    /** Absolute; a glob keeps its special characters. */
+    readonly path: string;
+    /** `path` as written: only here `*`, `?` and `[` are surely those of a glob and not of a folder above. */
+    readonly pathText: string;
+    readonly key: string | undefined;
+    readonly where: string | undefined;
+    readonly ready: string | undefined;
+    /** By column name; SQL types in upper case without spaces. */
+    readonly types: readonly { readonly column: string; readonly type: string }[];
+  };
+  readonly model: { readonly path: string; readonly sha256: string | undefined };
+  readonly features: JobFeatures;
+  readonly output: {
+    readonly path: string;
+    readonly format: 'parquet' | 'csv';
+    readonly compression: JobCompression;
+    readonly keep: readonly string[];
+    /** In the order of the job file (names that are whole numbers first); empty: every output under its own name. */
+    readonly columns: readonly JobColumn[];
+  };
+  readonly quarantine: { readonly max: JobLimit; readonly nonFinite: 'quarantine' | 'keep' };
+  readonly run: {
+    readonly workers: number | 'auto';
+    readonly device: string;
+    readonly batchRows: number | 'auto';
+    readonly batchTimeoutMs: number;
+  };
+}
+
+/** How the files of an output are compressed: one of those that fit its format. */
+export type JobCompression = 'zstd' | 'snappy' | 'gzip' | 'lz4' | 'uncompressed' | 'none';
+
+/** The columns that feed the model: those named as its inputs, a list for one matrix, or a map by input name. */
+export type JobFeatures =
+  | { readonly by: 'name' }
+  | { readonly by: 'list'; readonly columns: readonly string[] }
+  | {
+      readonly by: 'map';
+      readonly inputs: readonly { readonly input: string; readonly column: string }[];
+    };
+
+/** Not more messages than a person reads. */
+const MAX_MESSAGES = 50;
+
+/** The line that messages about `--set` are sorted by: they come after those about the file. */
+const AFTER_THE_FILE = Number.POSITIVE_INFINITY;
+
+/** Reads and checks a job file; `overrides` are the texts of `--set key.path=value`, of which the last wins. */
+export async function loadJob(file: string, overrides: readonly string[]): Promise<Job> {
+  return parseJob(await readText(file), { file, overrides });
+}
+
+/** Checks the text of a job file; `file` is how messages name it, and relative paths start from its folder. */
+export function parseJob(
+  text: string,
+  { file, overrides }: { readonly file: string; readonly overrides: readonly string[] },
+): Job {
+  const yaml = readYaml(text);
+  const at = (line: number) => `${shown(file)}:${line}: `;
+  const root = yaml.value;
+  if (yaml.problems.length > 0) {
+    throw invalid(yaml.problems.map(({ line, message }) => ({ line, said: at(line) + message })));
+  }
+  if (!isPlainMap(root)) {
+    const line = yaml.lineOf([]);
+    const found = root === null ? 'the file is empty' : `${sayValue(root)} is not a job`;
+    const keys = Object.keys(jobFileSchema.shape).join(', ');
+    throw invalid([{ line, said: `${at(line)}${found}; expected a map of keys (${keys})` }]);
+  }
+  const { settings, complaints } = applyOverrides(root, overrides);
+  const checked = check(root);
+  if ('job' in checked && complaints.length === 0) {
+    return toJob(checked.job, resolve(file), dirname(resolve(file)));
+  }
+  const findings = 'job' in checked ? [] : checked.findings;
+  const messages = findings.map(({ path, said }) => {
+    const setting = settings.findLast((s) => s.path.every((step, i) => step === path[i]));
+    if (setting !== undefined) return { line: AFTER_THE_FILE, said: `${setting.name}: ${said}` };
+    const line = yaml.lineOf(path);
+    return { line, said: at(line) + said };
+  });
+  throw invalid([...messages, ...complaints.map((said) => ({ line: AFTER_THE_FILE, said }))]);
+}
+
+/** Checks a job that was put together from arguments; messages name the key only. */
+export function jobFromObject(value: unknown, { baseDir }: { readonly baseDir: string }): Job {
+  const checked = check(value);
+  if ('job' in checked) return toJob(checked.job, undefined, resolve(baseDir));
+  throw invalid(checked.findings.map(({ said }) => ({ line: 1, said })));
+}
+
+/** One error for all messages, by line. */
+function invalid(messages: readonly { readonly line: number; readonly said: string }[]): Error {
+  const sorted = messages.toSorted((a, b) => (a.line === b.line ? 0 : a.line - b.line));
+  const lines = [...new Set(sorted.map(({ said }) => said))];
+  const more = lines.length - MAX_MESSAGES;
+  const told = more > 0 ? [...lines.slice(0, MAX_MESSAGES), `… and ${more} more errors`] : lines;
+  return new ScorelineError('usage', told.join('\n'));
+}
+
+/** The text of a file that may be a pipe; never more than a job file can hold. */
+async function readText(file: string): Promise<string> {
+  const what = `cannot read job file ${shown(file)}`;
+  const bytes = Buffer.alloc(MAX_YAML_BYTES + 1);
+  let length = 0;
+  try {
+    const handle = await open(file, 'r');
+    try {
+      for (;;) {
+        const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+        length += bytesRead;
+        if (bytesRead === 0 || length === bytes.length) break;
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw systemError(error, what, 'usage');
+  }
+  if (length > MAX_YAML_BYTES) {
+    throw new ScorelineError('usage', `${what}: it is larger than ${MAX_YAML_BYTES} bytes`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
+  } catch (error) {
+    throw new ScorelineError('usage', `${what}: it is not UTF-8 text`, { cause: error });
+  }
+}
+
+type CheckedJob = z.output<typeof jobFileSchema>;
+
+/** Something wrong with a value: where, and the words for it. */
+interface Finding {
+  readonly path: JobPath;
+  readonly said: string;
+}
+
+/** Applies the schema. */
+function check(value: unknown): { job: CheckedJob } | { findings: Finding[] } {
+  const reserved = reservedKeys(value, []);
+  const result = jobFileSchema.safeParse(value);
+  if (result.success && reserved.length === 0) return { job: result.data };
+  const issues = result.success ? [] : result.error.issues;
+  return { findings: [...reserved, ...issues.flatMap((issue) => findingsOf(issue, value, []))] };
+}
+
+/** The schema library drops the key `__proto__` without a word; nobody's column may vanish so. */
+function reservedKeys(value: unknown, path: JobPath): Finding[] {
+  if (typeof value !== 'object' || value === null || path.length > 8) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const here = [...path, key];
+    if (key !== '__proto__') return reservedKeys(inner, here);
+    return [{ path: here, said: `${sayPath(here)}: the name __proto__ is not allowed as a key` }];
+  });
+}
+
+/** The words for an issue of the schema. */
+function findingsOf(issue: z.core.$ZodIssue, root: unknown, above: JobPath): Finding[] {
+  const path = [...above, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key], said: sayUnknown([...path, key]) }));
+  }
+  if (issue.code === 'invalid_union') {
+    // An alternative of the right kind: only what is inside it is wrong.
+    const near = issue.errors.find((inner) => inner.every((one) => one.path.length > 0));
+    if (near !== undefined) return near.flatMap((inner) => findingsOf(inner, root, path));
+  }
+  const key = path.length > 0 ? `${sayPath(path)}: ` : '';
+  if (issue.code === 'custom' && issue.params?.whole === true) {
+    return [{ path, said: key + issue.message }];
+  }
+  if (issue.code === 'invalid_key') {
+    const expected = issue.issues[0]?.message ?? 'another name';
+    return [{ path, said: `${key}this name is not allowed; expected ${expected}` }];
+  }
+  const value = valueAt(root, path);
+  if (value === undefined) return [{ path, said: `${key}is missing; expected ${issue.message}` }];
+  const hint = hintFor(issue, value, path);
+  return [
+    { path, said: `${key}${sayValue(value)} is not allowed; expected ${issue.message}${hint}` },
+  ];
+}
+
+/** What may have been meant by a value that is not allowed. */
+function hintFor(issue: z.core.$ZodIssue, value: unknown, path: JobPath): string {
+  if (issue.code === 'invalid_type' && issue.expected === 'string' && typeof value !== 'object') {
+    return `; in quotes it is text: ${sayValue(String(value))}`;
+  }
+  if (typeof value !== 'string' || value.length > 60) return '';
+  const schema = schemaAt(path);
+  const examples = schema && z.globalRegistry.get(schema)?.examples;
+  const options = issue.code === 'invalid_value' ? issue.values : examples;
+  return didYouMean(value, Array.isArray(options) ? options.map(String) : []);
+}
+
+/** The words for a key that the schema does not know. */
+function sayUnknown(path: JobPath): string {
+  const [parent, name] = [path.slice(0, -1), String(path.at(-1))];
+  const schema = schemaAt(parent);
+  const siblings = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  if (name.length <= 60) {
+    const near = nearNames(name, siblings).map((sibling) => sayKey([...parent, sibling]));
+    const elsewhere = JOB_KEYS.filter(({ key }) => key.endsWith(`.${name}`)).map(({ key }) =>
+      sayKey([key]),
+    );
+    const meant = (near.length > 0 ? near : elsewhere).join(', ');
+    if (meant !== '') return `unknown key ${sayKey(path)} (did you mean ${meant}?)`;
+  }
+  return `unknown key ${sayKey(path)}${siblings.length > 0 ? `; expected one of ${siblings.join(', ')}` : ''}`;
+}
+
+/** The value at a path, undefined where there is none. */
+function valueAt(root: unknown, path: JobPath): unknown {
+  return path.reduce<unknown>(
+    (value, step) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, step)
+        ? Reflect.get(value, step)
+        : undefined,
+    root,
+  );
+}
+
+/** A `--set` that was applied, for the messages about what it set. */
+interface Setting {
+  readonly path: JobPath;
+  readonly name: string;
+}
+
+/** Sets the values of `--set key.path=value` in `root`, one after the other. */
+function applyOverrides(
+  root: Record<string, unknown>,
+  overrides: readonly string[],
+): { settings: Setting[]; complaints: string[] } {
+  const settings: Setting[] = [];
+  const complaints: string[] = [];
+  for (const override of overrides) {
+    const name = `--set ${shown(override, 100)}`;
+    const equals = override.indexOf('=');
+    if (equals < 0) {
+      complaints.push(`${name}: expected key=value, for instance run.workers=2`);
+      continue;
+    }
+    const path = overridePath(override.slice(0, equals).trim());
+    const problem = setAt(root, path, override.slice(equals + 1));
+    if (problem === undefined) settings.push({ path, name });
+    else complaints.push(`${name}: ${problem}`);
+  }
+  return { settings, complaints };
+}
+
+/** The steps of a dotted key: as far as the schema knows it, and in a map of names the whole rest is one name. */
+function overridePath(dotted: string): string[] {
+  const steps = dotted.split('.');
+  for (let length = 1; length < steps.length; length++) {
+    const path = steps.slice(0, length);
+    const schema = schemaAt(path);
+    if (schema === undefined) return path;
+    if (!(schema instanceof z.ZodObject)) return [...path, steps.slice(length).join('.')];
+  }
+  return steps;
+}
+
+/** Sets one value; the answer is what is wrong with it, if anything. */
+function setAt(
+  root: Record<string, unknown>,
+  path: readonly string[],
+  text: string,
+): string | undefined {
+  const schema = schemaAt(path);
+  if (schema === undefined) return sayUnknown(path);
+  const yaml = readYaml(text);
+  const isQuoted = /^(["']).*\1$/s.test(text) && typeof yaml.value === 'string';
+  // A key that takes text takes it as written: a glob may begin with *, and SQL may look like YAML.
+  const isText = schema instanceof z.ZodString && !isQuoted;
+  if (!isText && yaml.problems[0] !== undefined) return yaml.problems[0].message;
+  let map = root;
+  for (const [index, step] of path.slice(0, -1).entries()) {
+    const inner = valueAt(map, [step]) ?? {};
+    if (!isPlainMap(inner)) {
+      const above = sayPath(path.slice(0, index + 1));
+      return `${above} is ${sayValue(inner)} in the job file; set ${above} as a whole`;
+    }
+    setOwn(map, step, inner);
+    map = inner;
+  }
+  setOwn(map, path.at(-1) ?? '', isText ? text : yaml.value);
+  return undefined;
+}
+
+/** The checked values under the names that the rest of the program uses. */
+function toJob(checked: CheckedJob, file: string | undefined, baseDir: string): Job {
+  const { input, model, output, quarantine, run } = checked;
+  const types = Object.entries(input.types).map(([column, type]) => ({ column, type }));
+  const columns = Object.entries(output.columns).map(([name, shows]) => ({ name, ...shows }));
+  return {
+    file,
+    baseDir,
+    name: checked.name,
+    input: {
+      path: resolve(baseDir, input.path),
+      pathText: input.path,
+      key: input.key,
+      where: input.where,
+      ready: input.ready,
+      types: types.sort((a, b) => (a.column < b.column ? -1 : 1)),
+    },
+    model: { path: resolve(baseDir, model.path), sha256: model.sha256 },
+    features: featuresOf(checked.features),
+    output: {
+      path: resolve(baseDir, output.path),
+      format: output.format,
+      compression: output.compression ?? (output.format === 'csv' ? 'none' : 'zstd'),
+      keep: output.keep,
+      columns,
+    },
+    quarantine: { max: quarantine.max, nonFinite: quarantine.non_finite },
+    run: {
+      workers: run.workers,
+      device: run.device,
+      batchRows: run.batch_rows,
+      batchTimeoutMs: Math.max(1, Math.round(run.batch_timeout * 1000)),
+    },
+  };
+}
+
+function featuresOf(features: CheckedJob['features']): JobFeatures {
+  if (features === undefined) return { by: 'name' };
+  if (Array.isArray(features)) return { by: 'list', columns: features };
+  const inputs = Object.entries(features).map(([input, column]) => ({ input, column }));
+  return { by: 'map', inputs: inputs.sort((a, b) => (a.input < b.input ? -1 : 1)) };
+}

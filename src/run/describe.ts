@@ -1,0 +1,266 @@
+/** What is known of the model and the files: from the cache where that can be trusted, else by asking workers. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { ScorelineError, shown } from '../base/errors.js';
+import { writeFileWhole } from '../base/files.js';
+import { canonicalJson, type FileStamp, isSettled, type Json, stampOf, stampText } from '../base/hash.js';
+import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
+import type { ModelFacts } from '../plan/signature.js';
+import { type FileAnswer, type FileRef, fromWire } from '../worker/protocol.js';
+import { type Pool, WorkerDied } from './pool.js';
+import type { Output } from './store.js';
+
+/** Changes whenever an older cache cannot be read: it is then made anew. */
+const CACHE_FORMAT = 1;
+
+interface CachedFile {
+  readonly stamp: string;
+  readonly sha256: string | null;
+  readonly rows: number;
+  /** Rows and bytes of each row group, in turn. */
+  readonly groups: readonly number[];
+  /** The place of its schema among the cache's schemas. */
+  readonly schema: number;
+}
+
+interface CachedModel {
+  readonly device: string;
+  readonly columns: number | null;
+  readonly facts: ModelFacts;
+}
+
+interface CacheContent {
+  readonly format: number;
+  readonly schemas: readonly (readonly SchemaColumn[])[];
+  readonly files: Readonly<Record<string, CachedFile>>;
+  readonly models: Readonly<Record<string, CachedModel>>;
+}
+
+/** Descriptions of files and models, kept in the output by path and stamp; lost or damaged, they are made anew. */
+export class DescriptionCache {
+  private readonly path: string | undefined;
+  private readonly schemas: (readonly SchemaColumn[])[] = [];
+  private readonly schemaIndex = new Map<string, number>();
+  private readonly files = new Map<string, CachedFile>();
+  private readonly models = new Map<string, CachedModel>();
+  private dirty = false;
+
+  private constructor(path: string | undefined) {
+    this.path = path;
+  }
+
+  /** The cache of an output; without one, a cache that is not kept. */
+  static async load(output: Output | undefined): Promise<DescriptionCache> {
+    const cache = new DescriptionCache(output?.path('cache', 'descriptions.json'));
+    if (cache.path === undefined) return cache;
+    try {
+      // Written by this same program: what it says is only used where stamps agree.
+      const content = JSON.parse(await readFile(cache.path, 'utf8')) as CacheContent;
+      if (content.format !== CACHE_FORMAT) return cache;
+      for (const schema of content.schemas) cache.internSchema(schema);
+      for (const [path, file] of Object.entries(content.files)) cache.files.set(path, file);
+      for (const [path, model] of Object.entries(content.models)) cache.models.set(path, model);
+    } catch {
+      // No cache, or a damaged one: what it would have said is found out again.
+      return new DescriptionCache(cache.path);
+    }
+    return cache;
+  }
+
+  private internSchema(schema: readonly SchemaColumn[]): number {
+    const text = JSON.stringify(schema);
+    const known = this.schemaIndex.get(text);
+    if (known !== undefined) return known;
+    this.schemaIndex.set(text, this.schemas.length);
+    return this.schemas.push(schema) - 1;
+  }
+
+  /** The facts of a file, if it is what it was when they were found. */
+  file(file: DataFile): FileFacts | undefined {
+    const cached = this.files.get(file.absolute);
+    if (cached === undefined || cached.stamp !== stampText(file.stamp)) return undefined;
+    const schema = this.schemas[cached.schema];
+    if (schema === undefined) return undefined;
+    const rowGroups = [];
+    for (let i = 0; i + 1 < cached.groups.length; i += 2) {
+      rowGroups.push({ rows: cached.groups[i]!, bytes: cached.groups[i + 1]! });
+    }
+    return { sha256: cached.sha256, rows: cached.rows, rowGroups, schema };
+  }
+
+  /** Keeps the facts of a file, unless it was written so lately that it may be written again unseen. */
+  keepFile(absolute: string, stamp: FileStamp, facts: FileFacts, nowNs: bigint): void {
+    if (!isSettled(stamp, nowNs)) return;
+    this.files.set(absolute, {
+      stamp: stampText(stamp),
+      sha256: facts.sha256,
+      rows: facts.rows,
+      groups: facts.rowGroups.flatMap(({ rows, bytes }) => [rows, bytes]),
+      schema: this.internSchema(facts.schema),
+    });
+    this.dirty = true;
+  }
+
+  /** The facts of a model on a device, if its files are what they were when they were found. */
+  async model(path: string, device: string, columns: number | undefined): Promise<ModelFacts | undefined> {
+    const cached = this.models.get(path);
+    if (cached === undefined || cached.device !== device || cached.columns !== (columns ?? null)) return undefined;
+    for (const { path: part, stamp } of cached.facts.files) {
+      try {
+        if (stampText(await stampOf(part)) !== stampText(stamp)) return undefined;
+      } catch {
+        return undefined;
+      }
+    }
+    return cached.facts;
+  }
+
+  /** Keeps the facts of a model, unless a file of it was written lately. */
+  keepModel(
+    { path, device, columns }: { path: string; device: string; columns: number | undefined },
+    facts: ModelFacts,
+    nowNs: bigint,
+  ): void {
+    if (facts.files.some(({ stamp }) => !isSettled(stamp, nowNs))) return;
+    this.models.set(path, { device, columns: columns ?? null, facts });
+    this.dirty = true;
+  }
+
+  /** Writes the cache, if anything new is in it. */
+  async save(): Promise<void> {
+    if (this.path === undefined || !this.dirty) return;
+    const content: CacheContent = {
+      format: CACHE_FORMAT,
+      schemas: this.schemas,
+      files: Object.fromEntries(this.files),
+      models: Object.fromEntries(this.models),
+    };
+    await writeFileWhole(this.path, canonicalJson(content as unknown as Json));
+    this.dirty = false;
+  }
+}
+
+/** What the workers of a run are asked through, started when the first question comes. */
+export type OpenPool = () => Pool;
+
+/** Describes the model of a job. Throws `model`. */
+export async function describeModel(options: {
+  readonly path: string;
+  readonly shownAs: string;
+  readonly device: string;
+  readonly columns: number | undefined;
+  readonly sha256: string | undefined;
+  readonly cache: DescriptionCache;
+  readonly pool: OpenPool;
+  readonly nowNs: bigint;
+}): Promise<ModelFacts> {
+  const { path, shownAs, device, columns, cache } = options;
+  let facts = await cache.model(resolve(path), device, columns);
+  if (facts === undefined) {
+    try {
+      facts = await options.pool().ask('describe-model', { path, shownAs, device, columns });
+    } catch (error) {
+      if (!(error instanceof WorkerDied)) throw error;
+      throw new ScorelineError('model', `model ${shownAs}: loading it ends the process: ${error.message}`, {
+        cause: error,
+      });
+    }
+    cache.keepModel({ path: resolve(path), device, columns }, facts, options.nowNs);
+  }
+  if (options.sha256 !== undefined && facts.sha256[0] !== options.sha256) {
+    throw new ScorelineError(
+      'model',
+      `model ${shownAs}: its sha256 is ${facts.sha256[0]}, but model.sha256 pins ${options.sha256}`,
+    );
+  }
+  return facts;
+}
+
+/** The facts of every file that could be described, and why the others could not. */
+export interface Descriptions {
+  readonly facts: ReadonlyMap<string, FileFacts>;
+  readonly failures: ReadonlyMap<string, Error>;
+  /** How many files had to be looked at. */
+  readonly looked: number;
+}
+
+/** Describes files; with `hash`, their contents' SHA-256 too. Throws what is the machine's fault. */
+export async function describeFiles(options: {
+  readonly files: readonly DataFile[];
+  readonly hash: boolean;
+  readonly cache: DescriptionCache;
+  readonly pool: OpenPool;
+  readonly nowNs: () => bigint;
+}): Promise<Descriptions> {
+  const { files, hash, cache } = options;
+  const facts = new Map<string, FileFacts>();
+  const failures = new Map<string, Error>();
+  const unknown: DataFile[] = [];
+  for (const file of files) {
+    const known = cache.file(file);
+    if (known === undefined || (hash && known.sha256 === null)) unknown.push(file);
+    else facts.set(file.path, known);
+  }
+  if (unknown.length > 0) {
+    const pool = options.pool();
+    const byPath = new Map(unknown.map((file) => [file.path, file]));
+    await Promise.all(
+      shares(unknown, pool.size).map(async (share) => {
+        for (const answer of await askAbout(pool, share, hash)) {
+          if ('error' in answer) {
+            failures.set(answer.path, failureOf(answer));
+          } else if (stampText(answer.stamp) !== stampText(byPath.get(answer.path)!.stamp)) {
+            failures.set(answer.path, changed(answer.path));
+          } else {
+            facts.set(answer.path, answer.facts);
+            cache.keepFile(byPath.get(answer.path)!.absolute, answer.stamp, answer.facts, options.nowNs());
+          }
+        }
+      }),
+    );
+  }
+  return { facts, failures, looked: unknown.length };
+}
+
+function changed(path: string): ScorelineError {
+  return new ScorelineError('changed', `${shown(path)}: changed while it was read; run again`);
+}
+
+function failureOf(answer: Extract<FileAnswer, { error: unknown }>): Error {
+  const error = fromWire(answer.error);
+  if (error instanceof ScorelineError && error.code !== 'environment') return error;
+  throw error;
+}
+
+/** Files in shares: a few for each worker, so that large ones do not gather in one. */
+function shares(files: readonly DataFile[], workers: number): FileRef[][] {
+  const size = Math.min(64, Math.max(1, Math.ceil(files.length / (workers * 4))));
+  const result: FileRef[][] = [];
+  for (let start = 0; start < files.length; start += size) {
+    result.push(files.slice(start, start + size).map(({ path, absolute }) => ({ path, absolute })));
+  }
+  return result;
+}
+
+/** Asks about some files; where that ends the worker, about each by itself, so that the one to blame is found. */
+async function askAbout(pool: Pool, files: readonly FileRef[], hash: boolean): Promise<readonly FileAnswer[]> {
+  try {
+    return await pool.ask('describe-files', { files, hash });
+  } catch (error) {
+    if (!(error instanceof WorkerDied)) throw error;
+    const [only] = files;
+    if (files.length === 1 && only !== undefined) {
+      const wire = {
+        code: 'input' as const,
+        message: `${shown(only.path)}: reading it ends the process: ${error.message}`,
+        stack: undefined,
+        cause: undefined,
+      };
+      return [{ path: only.path, error: wire }];
+    }
+  }
+  const answers: FileAnswer[] = [];
+  for (const file of files) answers.push(...(await askAbout(pool, [file], hash)));
+  return answers;
+}
+

@@ -1,0 +1,210 @@
+/** The worker processes: started when needed, given one request at a time, killed when they hang, replaced when they die. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { firstLine, ScorelineError, shown } from '../base/errors.js';
+import {
+  type FromWorker,
+  fromWire,
+  isMessage,
+  type RequestKind,
+  type Requests,
+  type ToWorker,
+  type WorkerSetup,
+} from '../worker/protocol.js';
+
+/** A worker ended, or was killed because it gave no sign of life, while it had a request. */
+export class WorkerDied extends Error {
+  override readonly name = 'WorkerDied';
+  /** Whether it hung and was killed. */
+  readonly hung: boolean;
+
+  constructor(message: string, hung: boolean) {
+    super(message);
+    this.hung = hung;
+  }
+}
+
+/** How a pool is to work. */
+export interface PoolOptions {
+  readonly size: number;
+  /** A worker that gives no sign of life for so long is killed. */
+  readonly timeoutMs: number;
+  readonly setupFor: (worker: number) => WorkerSetup;
+  readonly onProgress: (worker: number, rows: number) => void;
+}
+
+interface Pending {
+  readonly kind: RequestKind;
+  readonly ask: unknown;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Member {
+  readonly index: number;
+  readonly child: ChildProcess;
+  pending: Pending | undefined;
+  id: number;
+  deadline: NodeJS.Timeout | undefined;
+  hung: boolean;
+  stderr: string;
+}
+
+const STDERR_KEPT = 4096;
+
+/** A pool of workers. The opener closes it. */
+export class Pool {
+  private readonly options: PoolOptions;
+  private readonly queue: Pending[] = [];
+  private readonly members = new Map<number, Member>();
+  private readonly peaks = new Map<number, number>();
+  private closed = false;
+  private nextId = 1;
+
+  constructor(options: PoolOptions) {
+    this.options = options;
+  }
+
+  /** The number of workers it may run at once. */
+  get size(): number {
+    return this.options.size;
+  }
+
+  /** The most memory that the workers used, in bytes: the sum of each one's peak. */
+  get peakBytes(): number {
+    return [...this.peaks.values()].reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** Asks the next free worker. Rejects with the worker's error, or with `WorkerDied`. */
+  async ask<Kind extends RequestKind>(kind: Kind, ask: Requests[Kind]['ask']): Promise<Requests[Kind]['answer']> {
+    const answer = await new Promise<unknown>((resolve, reject) => {
+      this.queue.push({ kind, ask, resolve, reject });
+      this.dispatch();
+    });
+    // The worker is this same program: its answers have the types of `Requests`.
+    return answer as Requests[Kind]['answer'];
+  }
+
+  /** Starts workers ahead of their first request, so that they are ready when it comes. */
+  warm(count: number): void {
+    while (this.members.size < Math.min(count, this.options.size)) this.start();
+  }
+
+  /** Ends all workers at once; what they were doing is rejected. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const pending of this.queue.splice(0)) pending.reject(new WorkerDied('the pool was closed', false));
+    const ends = [...this.members.values()].map(
+      ({ child }) =>
+        new Promise<void>((resolve) => {
+          child.once('close', () => resolve());
+          child.kill('SIGKILL');
+        }),
+    );
+    await Promise.all(ends);
+  }
+
+  private dispatch(): void {
+    while (this.queue.length > 0 && !this.closed) {
+      const idle = [...this.members.values()].find(({ pending }) => pending === undefined);
+      if (idle === undefined && this.members.size >= this.options.size) return;
+      this.give(idle ?? this.start(), this.queue.shift()!);
+    }
+  }
+
+  private give(member: Member, pending: Pending): void {
+    member.pending = pending;
+    member.id = this.nextId++;
+    this.watch(member);
+    this.send(member, { scoreline: 'request', id: member.id, kind: pending.kind, ask: pending.ask });
+  }
+
+  private send(member: Member, message: ToWorker): void {
+    // A worker that is gone is dealt with when it closes.
+    member.child.send(message, () => undefined);
+  }
+
+  private start(): Member {
+    let index = 0;
+    while (this.members.has(index)) index++;
+    const child = fork(new URL('../worker/main.js', import.meta.url), [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    const member: Member = { index, child, pending: undefined, id: 0, deadline: undefined, hung: false, stderr: '' };
+    this.members.set(index, member);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      member.stderr = (member.stderr + text).slice(-STDERR_KEPT);
+    });
+    child.on('message', (message: unknown) => {
+      if (isMessage(message)) this.receive(member, message as FromWorker);
+    });
+    child.on('error', (error) => this.lost(member, error.message));
+    child.on('close', (code, signal) => this.lost(member, endOf(code, signal)));
+    this.send(member, { scoreline: 'setup', setup: this.options.setupFor(index) });
+    return member;
+  }
+
+  private receive(member: Member, message: FromWorker): void {
+    switch (message.scoreline) {
+      case 'ready':
+        return;
+      case 'progress':
+        this.watch(member);
+        if (message.rows > 0) this.options.onProgress(member.index, message.rows);
+        return;
+      case 'answer':
+        this.peaks.set(member.index, Math.max(this.peaks.get(member.index) ?? 0, message.peakBytes));
+        this.settle(member, message.id)?.resolve(message.answer);
+        break;
+      case 'failure':
+        // DuckDB is beyond use in a worker that met an internal error: another takes its place.
+        if (message.fatal) this.retire(member);
+        this.settle(member, message.id)?.reject(fromWire(message.error));
+        break;
+    }
+    this.dispatch();
+  }
+
+  private settle(member: Member, id: number): Pending | undefined {
+    if (id !== member.id) return undefined;
+    clearTimeout(member.deadline);
+    const pending = member.pending;
+    member.pending = undefined;
+    return pending;
+  }
+
+  private watch(member: Member): void {
+    clearTimeout(member.deadline);
+    member.deadline = setTimeout(() => {
+      member.hung = true;
+      member.child.kill('SIGKILL');
+    }, this.options.timeoutMs);
+  }
+
+  private retire(member: Member): void {
+    this.members.delete(member.index);
+    member.child.kill('SIGKILL');
+  }
+
+  private lost(member: Member, how: string): void {
+    clearTimeout(member.deadline);
+    if (this.members.get(member.index) === member) this.members.delete(member.index);
+    const pending = member.pending;
+    member.pending = undefined;
+    const said = firstLine(member.stderr.trim());
+    const message = member.hung
+      ? `no sign of life for ${this.options.timeoutMs / 1000} s`
+      : `${how}${said === '' ? '' : `: ${shown(said)}`}`;
+    pending?.reject(new WorkerDied(message, member.hung));
+    this.dispatch();
+  }
+}
+
+function endOf(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal === null ? `it exited with ${code}` : `it was ended by ${signal}`;
+}
+
+/** The error for a user when a worker keeps dying at what it does. */
+export function deathAsError(died: WorkerDied, what: string): ScorelineError {
+  return new ScorelineError('environment', `${what}: the worker process died: ${died.message}`, { cause: died });
+}

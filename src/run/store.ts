@@ -1,0 +1,169 @@
+/** The folder that scoreline owns: what was scored, by key, and the places for all the rest. */
+import { readFileSync } from 'node:fs';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { listFolder, makeFolder, removeTree, writeFileWhole } from '../base/files.js';
+import { sha256 } from '../base/hash.js';
+import { ledgerSchema, partSchema } from '../plan/manifest.js';
+
+const MARKER = 'scoreline.json';
+const FORMAT = 1;
+
+const markerSchema = z.looseObject({ format: z.number() });
+
+const storedPartSchema = z.strictObject({
+  part: partSchema,
+  inputs: z.array(z.strictObject({ path: z.string(), ledger: ledgerSchema })),
+});
+
+/** A part that is in the store: its record, and the ledger of each of its input files. */
+export type StoredPart = z.infer<typeof storedPartSchema>;
+
+/** An output folder and the places in it. */
+export class Output {
+  readonly root: string;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  /** The output at `root` if there is one. Throws `usage` when something else is there. */
+  static async find(root: string): Promise<Output | undefined> {
+    let names: string[];
+    try {
+      names = await readdir(root);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      if (errnoOf(error) === 'ENOTDIR') {
+        throw new ScorelineError('usage', `output.path ${shown(root)}: is a file; name a folder`);
+      }
+      throw systemError(error, `cannot read output.path ${shown(root)}`);
+    }
+    if (names.length === 0) return undefined;
+    if (!names.includes(MARKER)) {
+      throw new ScorelineError(
+        'usage',
+        `output.path ${shown(root)}: holds something else (${shown(names.sort()[0]!, 40)} …); name a folder of scoreline's own`,
+      );
+    }
+    const marker = markerSchema.safeParse(parseJson(await readFile(join(root, MARKER), 'utf8')));
+    if (!marker.success || marker.data.format !== FORMAT) {
+      throw new ScorelineError(
+        'usage',
+        `output.path ${shown(root)}: made by another version of scoreline (${MARKER} does not say format ${FORMAT})`,
+      );
+    }
+    return new Output(root);
+  }
+
+  /** The output at `root`, created if nothing is there; folders of runs that are gone are swept. */
+  static async open(root: string): Promise<Output> {
+    const found = await Output.find(root);
+    const output = found ?? new Output(root);
+    if (found === undefined) {
+      await makeFolder(root);
+      await writeFileWhole(join(root, MARKER), `${JSON.stringify({ format: FORMAT })}\n`);
+    }
+    for (const name of ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache']) {
+      await makeFolder(join(root, name));
+    }
+    await sweep(join(root, 'tmp'));
+    return output;
+  }
+
+  /** A place below the output. */
+  path(...names: readonly string[]): string {
+    return join(this.root, ...names);
+  }
+
+  /** Where the scores of a key are, or are to be. */
+  scoreFolder(key: string): string {
+    return join(this.root, 'store', 'scores', key.slice(0, 2), key);
+  }
+
+  /** Where the part of a key is, or is to be. */
+  partFolder(key: string): string {
+    return join(this.root, 'store', 'parts', key.slice(0, 2), key);
+  }
+
+  /** Whether the store has the scores of a key: what is visible is whole. */
+  async hasScores(key: string): Promise<boolean> {
+    return (await listFolder(this.scoreFolder(key))).includes('scores.json');
+  }
+
+  /** The part of a key, if the store has it. Throws `environment` when it is damaged. */
+  async readPart(key: string): Promise<StoredPart | undefined> {
+    const path = join(this.partFolder(key), 'part.json');
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw systemError(error, `cannot read ${shown(path)}`);
+    }
+    const stored = storedPartSchema.safeParse(parseJson(text));
+    if (stored.success && stored.data.part.key === key) return stored.data;
+    throw new ScorelineError('environment', `${shown(path)}: damaged; remove its folder and run again`);
+  }
+
+  /** A temporary folder of this process's own. */
+  async makeTemporary(): Promise<string> {
+    const path = join(this.root, 'tmp', temporaryName());
+    try {
+      await mkdir(path);
+    } catch (error) {
+      throw systemError(error, `cannot create folder ${shown(path)}`);
+    }
+    return path;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const HOST = sha256(hostname()).slice(0, 12);
+
+/** A name that tells whose a temporary folder is: host, process, and when the process started. */
+function temporaryName(): string {
+  const unique = Math.random().toString(36).slice(2, 10);
+  return `${HOST}-${process.pid}-${startOf(process.pid) ?? 'unknown'}-${unique}`;
+}
+
+/** When a process of this machine started, in clock ticks since boot; undefined when there is none. */
+function startOf(pid: number): string | undefined {
+  try {
+    // The second field is the program's name in parentheses and may hold anything: fields are counted after it.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the temporary folders of processes of this machine that are gone. Those of other machines are left. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await listFolder(folder)) {
+    const [host, pid, started] = name.split('-');
+    if (host !== HOST || pid === undefined) continue;
+    if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started)) {
+      await removeTree(join(folder, name));
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
+  }
+}

@@ -1,0 +1,210 @@
+/** Runs the model over feature batches, on a fixed grid, and holds every output to one row for each row. */
+import { columnOf, newArray, type TypedArray } from '../base/columns.js';
+import type { ElementType } from '../base/duckdb.js';
+import { ScorelineError, shown } from '../base/errors.js';
+import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
+import type { InputBinding, OutputBinding } from '../plan/signature.js';
+import type { FeatureBatch } from './features.js';
+import type { BadRow } from './quarantine.js';
+
+/** The values of one model output: `width` elements a row, row-major. */
+export interface OutputColumn {
+  readonly element: ElementType;
+  readonly width: number;
+  readonly values: TypedArray | string[];
+}
+
+/** What the model said of a batch. The rows in `bad` hold nothing of meaning. */
+export interface ScoredBatch {
+  /** By output name; empty when no row of the batch could be scored. */
+  readonly outputs: ReadonlyMap<string, OutputColumn>;
+  readonly bad: readonly BadRow[];
+}
+
+/** How a model is to be run. */
+export interface InferenceOptions {
+  readonly session: Session;
+  readonly shownAs: string;
+  readonly inputs: readonly InputBinding[];
+  readonly outputs: readonly OutputBinding[];
+  /** The batch size the model insists on; undefined when it takes any. */
+  readonly fixedBatch: number | undefined;
+  readonly nonFinite: 'quarantine' | 'keep';
+  /** Called before each call of the model, so that a hanging one can be told from a slow task. */
+  readonly onAlive: () => void;
+}
+
+/** Scores a batch of `rows` rows. Throws `model` when the model fails or its outputs do not have a row for each. */
+export async function inferBatch(
+  options: InferenceOptions,
+  features: FeatureBatch,
+  rows: number,
+): Promise<ScoredBatch> {
+  const badRows = new Set(features.bad.map(({ row }) => row));
+  if (badRows.size === rows) return { outputs: new Map(), bad: features.bad };
+  const feeds = feedsOf(options, features, rows, badRows);
+  const outputs = await runModel(options, feeds, options.fixedBatch ?? rows, rows);
+  const bad = options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
+  return { outputs, bad: [...features.bad, ...bad].sort((a, b) => a.row - b.row) };
+}
+
+/**
+ * Whether the first rows of a batch score otherwise when they are alone: true for models whose rows depend on
+ * their neighbours (dynamic quantisation, batch statistics). undefined where it cannot be tried.
+ */
+export async function dependsOnBatch(
+  options: InferenceOptions,
+  features: FeatureBatch,
+  rows: number,
+  scored: ScoredBatch,
+): Promise<boolean | undefined> {
+  const few = Math.min(256, Math.floor(rows / 2));
+  if (few === 0 || options.fixedBatch !== undefined || features.bad.some(({ row }) => row < few)) return undefined;
+  const feeds = feedsOf(options, features, few, new Set());
+  const alone = await runModel(options, feeds, few, few);
+  return [...alone].some(([name, { values, width }]) => {
+    const together = scored.outputs.get(name)?.values;
+    return together !== undefined && !sameBits(values, together, few * width);
+  });
+}
+
+function sameBits(a: OutputColumn['values'], b: OutputColumn['values'], length: number): boolean {
+  for (let i = 0; i < length; i++) if (!Object.is(a[i], b[i])) return false;
+  return true;
+}
+
+/** The model's inputs, row-major; bad rows hold a copy of a good one, so that they change nothing for the others. */
+function feedsOf(
+  options: InferenceOptions,
+  features: FeatureBatch,
+  rows: number,
+  badRows: ReadonlySet<number>,
+): Map<string, TensorValues> {
+  const sent = options.fixedBatch ?? rows;
+  const feeds = new Map<string, TensorValues>();
+  let index = 0;
+  for (const { name, element, rank, columns } of options.inputs) {
+    const type = element === 'float16' ? 'uint16' : element;
+    const sources = columns.map(() => columnOf(features.batch, index++, type).values);
+    for (const source of sources) fillBadRows(source, rows, badRows);
+    feeds.set(name, {
+      element,
+      shape: rank === 1 ? [sent] : [sent, columns.length],
+      values: rowMajor(sources, type, rows, sent),
+    });
+  }
+  return feeds;
+}
+
+function fillBadRows(values: TypedArray | (string | null)[], rows: number, badRows: ReadonlySet<number>): void {
+  if (badRows.size === 0) return;
+  let good = 0;
+  while (badRows.has(good)) good++;
+  for (let row = 0; row < rows; row++) {
+    if (badRows.has(row)) values[row] = values[good]!;
+    else good = row;
+  }
+}
+
+/** Columns to rows; rows past the last one (of a fixed batch) repeat it. */
+function rowMajor(
+  sources: readonly (TypedArray | (string | null)[])[],
+  element: ElementType,
+  rows: number,
+  sent: number,
+): TypedArray | string[] {
+  const width = sources.length;
+  if (element === 'utf8') {
+    const texts: string[] = [];
+    for (let row = 0; row < sent; row++) {
+      for (const source of sources) texts.push(String(source[Math.min(row, rows - 1)] ?? ''));
+    }
+    return texts;
+  }
+  const target = newArray(element, sent * width);
+  if (target instanceof Float32Array) {
+    transpose(sources as Float32Array[], target, rows);
+  } else {
+    sources.forEach((source, column) => {
+      for (let row = 0; row < rows; row++) target[row * width + column] = source[row]! as never;
+    });
+  }
+  for (let row = rows; row < sent; row++) target.copyWithin(row * width, (rows - 1) * width, rows * width);
+  return target;
+}
+
+/** Rows that are transposed at a time, so that source and target stay in the first cache. */
+const TRANSPOSE_ROWS = 256;
+
+function transpose(sources: readonly Float32Array[], target: Float32Array, rows: number): void {
+  const width = sources.length;
+  for (let start = 0; start < rows; start += TRANSPOSE_ROWS) {
+    const end = Math.min(rows, start + TRANSPOSE_ROWS);
+    for (let column = 0; column < width; column++) {
+      const source = sources[column]!;
+      for (let row = start, at = start * width + column; row < end; row++, at += width) {
+        target[at] = source[row]!;
+      }
+    }
+  }
+}
+
+async function runModel(
+  options: InferenceOptions,
+  feeds: ReadonlyMap<string, TensorValues>,
+  sent: number,
+  rows: number,
+): Promise<Map<string, OutputColumn>> {
+  const widths = new Map(options.outputs.map(({ output, width }) => [output, width]));
+  options.onAlive();
+  let results: Map<string, TensorValues>;
+  try {
+    results = await options.session.run(feeds, [...widths.keys()]);
+  } catch (error) {
+    throw new ScorelineError('model', `model ${options.shownAs}: ${runtimeMessage(error)}`, { cause: error });
+  }
+  const outputs = new Map<string, OutputColumn>();
+  for (const [name, { element, shape, values }] of results) {
+    const problem = outputProblem(shape, sent, widths.get(name) ?? 1);
+    if (problem !== undefined) {
+      throw new ScorelineError('model', `model ${options.shownAs}: output "${shown(name)}" ${problem}`);
+    }
+    const width = widths.get(name) ?? 1;
+    outputs.set(name, {
+      element: element === 'float16' ? 'uint16' : element,
+      width,
+      values: values.length === rows * width ? values : values.slice(0, rows * width),
+    });
+  }
+  return outputs;
+}
+
+/** What is wrong with an output's shape for `rows` rows of `width` elements each. */
+export function outputProblem(shape: readonly number[], rows: number, width: number): string | undefined {
+  if (shape.length === 0 || shape[0] !== rows) {
+    return `has shape [${shape.join(', ')}] for ${rows} rows: a model must give one row for each`;
+  }
+  const got = shape.slice(1).reduce((product, size) => product * size, 1);
+  return got === width ? undefined : `has ${got} elements a row, not ${width}`;
+}
+
+/** The rows of which a score is NaN or infinite, among those that are not bad already. */
+function nonFiniteRows(
+  bindings: readonly OutputBinding[],
+  outputs: ReadonlyMap<string, OutputColumn>,
+  rows: number,
+  badRows: ReadonlySet<number>,
+): BadRow[] {
+  const found = new Map<number, string>();
+  for (const { column, output, index } of bindings) {
+    const { values, width } = outputs.get(output)!;
+    if (!(values instanceof Float32Array || values instanceof Float64Array)) continue;
+    const [from, to] = index === undefined ? [0, width] : [index, index + 1];
+    for (let row = 0; row < rows; row++) {
+      for (let at = row * width + from; at < row * width + to; at++) {
+        if (!Number.isFinite(values[at]) && !badRows.has(row) && !found.has(row)) found.set(row, column);
+      }
+    }
+  }
+  return [...found].map(([row, column]) => ({ row, reason: 'non_finite_score', column }));
+}

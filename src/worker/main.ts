@@ -1,0 +1,100 @@
+/** A worker: answers the parent's requests, one at a time, until the channel closes. */
+import { Worker } from 'node:worker_threads';
+import { Database, isFatal } from '../base/duckdb.js';
+import { devices, Session } from '../base/onnx.js';
+import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
+import { inspectPath } from './inspect.js';
+import {
+  type FromWorker,
+  isMessage,
+  type RequestKind,
+  type Requests,
+  type ToWorker,
+  toWire,
+  type WorkerSetup,
+} from './protocol.js';
+import { scoreTask } from './score-task.js';
+
+const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), { workerData: process.ppid });
+watchdog.unref();
+// The parent decides when a worker ends; a signal to the whole group (Ctrl-C) reaches workers too.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('disconnect', () => process.exit(0));
+
+let setup: WorkerSetup | undefined;
+let database: Promise<Database> | undefined;
+let session: { readonly key: string; readonly opened: Promise<Session> } | undefined;
+
+function send(message: FromWorker): void {
+  process.send?.(message);
+}
+
+/** The worker's DuckDB, opened when it is first needed. */
+function openDatabase(): Promise<Database> {
+  if (setup === undefined) throw new Error('a request came before the setup');
+  database ??= Database.open(setup);
+  return database;
+}
+
+/** Closes a DuckDB instance that is beyond use; the next request opens another. */
+async function reopenDatabase(): Promise<void> {
+  const broken = await database;
+  database = undefined;
+  broken?.close();
+}
+
+function openSession(model: { path: string; shownAs: string; device: string }): Promise<Session> {
+  const key = JSON.stringify(model);
+  if (session?.key !== key) {
+    session = { key, opened: Session.open(model.path, model.shownAs, model.device) };
+  }
+  return session.opened;
+}
+
+type Handlers = { [Kind in RequestKind]: (ask: Requests[Kind]['ask']) => Promise<Requests[Kind]['answer']> };
+
+const handlers: Handlers = {
+  'describe-model': (ask) => describeModel(ask, openSession),
+  'describe-files': ({ files, hash }) => describeFiles(openDatabase, reopenDatabase, files, hash),
+  'check-expression': async (ask) => {
+    await checkExpressionText(await openDatabase(), ask);
+    return null;
+  },
+  'check-key': async (ask) => {
+    await checkKeyUnique(await openDatabase(), ask);
+    return null;
+  },
+  score: async (order) =>
+    scoreTask(order, {
+      database: await openDatabase(),
+      session: () => openSession(order.model),
+      onProgress: (rows) => send({ scoreline: 'progress', rows }),
+    }),
+  inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
+  devices: async () => devices(),
+};
+
+async function answer(request: Extract<ToWorker, { scoreline: 'request' }>): Promise<void> {
+  const { id, kind, ask } = request;
+  try {
+    // The parent is this same program: its messages have the types of `Requests`.
+    const result = await handlers[kind](ask as never);
+    send({ scoreline: 'answer', id, answer: result, peakBytes: process.resourceUsage().maxRSS * 1024 });
+  } catch (error) {
+    send({ scoreline: 'failure', id, error: toWire(error), fatal: isFatal(error) || isFatal(causeOf(error)) });
+  }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined;
+}
+
+let queue: Promise<void> = Promise.resolve();
+process.on('message', (message: unknown) => {
+  if (!isMessage(message)) return;
+  const received = message as ToWorker;
+  if (received.scoreline === 'setup') setup = received.setup;
+  else queue = queue.then(() => answer(received));
+});
+send({ scoreline: 'ready' });

@@ -1,0 +1,297 @@
+/**
+ * What a task leaves behind: its scores (what the model said of each row) and its part (what is published of it).
+ * Both are folders that appear whole, named by their keys.
+ */
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { newArray } from '../base/columns.js';
+import {
+  type AppendColumn,
+  type Appender,
+  columnSqlType,
+  type Database,
+  type ElementType,
+  quoteName,
+  quotePath,
+  quoteText,
+} from '../base/duckdb.js';
+import { putFolderIfAbsent } from '../base/files.js';
+import { canonicalJson, hashFile, type Json } from '../base/hash.js';
+import { balances, ledgerSchema, type PartRecord, type StoredFile, sumLedgers } from '../plan/manifest.js';
+import type { OutputBinding } from '../plan/signature.js';
+import type { OutputColumn } from './infer.js';
+import type { TaskOrder, TaskResult } from './protocol.js';
+import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
+import { type Segment, segmentSql, unifyColumns } from './read.js';
+
+
+const scoresSchema = z.object({
+  format: z.literal(1),
+  inputs: z.array(z.strictObject({ path: z.string(), ledger: ledgerSchema })),
+  lossyCasts: z.array(z.strictObject({ column: z.string(), values: z.int().nonnegative() })),
+});
+
+/** What `scores.json` says: the ledger of each input file, and what casts have lost. */
+export type ScoresRecord = z.infer<typeof scoresSchema>;
+
+/** The table of a task's scores: one row for each row of the task, its status first. */
+export class ScoreTable {
+  private readonly database: Database;
+  private readonly outputs: readonly { name: string; element: ElementType; width: number }[];
+  private appender: Appender | undefined;
+  readonly status: Uint8Array;
+  readonly bad: BadRow[] = [];
+
+  private constructor(database: Database, order: TaskOrder) {
+    this.database = database;
+    this.outputs = distinctOutputs(order.publishing.columns);
+    this.status = new Uint8Array(order.rows).fill(ROW_STATUS.filtered);
+  }
+
+  /** Creates the empty tables; those of an earlier task are dropped. */
+  static async create(database: Database, order: TaskOrder): Promise<ScoreTable> {
+    const table = new ScoreTable(database, order);
+    const columns = table.outputs.map(({ element, width }, i) => `, o${i} ${columnSqlType(element, width)}`);
+    await database.run(`CREATE OR REPLACE TABLE scores (status UTINYINT${columns.join('')})`);
+    await database.run(
+      'CREATE OR REPLACE TABLE bad (bad_row UINTEGER, reason VARCHAR, bad_column VARCHAR, message VARCHAR)',
+    );
+    return table;
+  }
+
+  /** Appends the task rows `rowStart` to `rowEnd`: those at `positions` (all of them, if undefined) are in the batch. */
+  async append(
+    batch: { rows: number; rowStart: number; rowEnd: number; positions: Uint32Array | undefined },
+    outputs: ReadonlyMap<string, OutputColumn>,
+    bad: readonly BadRow[],
+  ): Promise<void> {
+    const { rows, rowStart, rowEnd, positions } = batch;
+    const place = (row: number): number => positions?.[row] ?? rowStart + row;
+    for (let row = 0; row < rows; row++) this.status[place(row)] = ROW_STATUS.scored;
+    for (const { row, ...why } of bad) {
+      this.status[place(row)] = ROW_STATUS.quarantined;
+      this.bad.push({ row: place(row), ...why });
+    }
+    const span = rowEnd - rowStart;
+    const columns: AppendColumn[] = [
+      { element: 'uint8', width: 1, values: this.status.subarray(rowStart, rowEnd) },
+    ];
+    for (const { name, element, width } of this.outputs) {
+      const values = outputs.get(name)?.values ?? blank(element, rows * width);
+      columns.push({ element, width, values: spread(values, width, positions, rowStart, span) });
+    }
+    this.appender ??= await this.database.appender('scores');
+    this.appender.append(columns, 0, span);
+  }
+
+  /** Ends appending. */
+  async finish(): Promise<void> {
+    this.appender?.close();
+    if (this.bad.length === 0) return;
+    const appender = await this.database.appender('bad');
+    const texts = (of: (bad: BadRow) => string): AppendColumn => ({
+      element: 'utf8',
+      width: 1,
+      values: this.bad.map(of),
+    });
+    const rows = Uint32Array.from(this.bad, ({ row }) => row);
+    appender.append(
+      [
+        { element: 'uint32', width: 1, values: rows },
+        texts(({ reason }) => reason),
+        texts(({ column }) => column),
+        texts(({ reason }) => QUARANTINE_MESSAGES[reason]),
+      ],
+      0,
+      rows.length,
+    );
+    appender.close();
+  }
+
+  /** Writes the scores to their folder in the store. */
+  async write(order: TaskOrder, record: ScoresRecord): Promise<void> {
+    const folder = join(order.temporaryFolder, 'scores');
+    await mkdir(folder, { recursive: true });
+    const columns = this.outputs.map((_, i) =>
+      this.bad.length === 0 ? `o${i}` : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
+    );
+    await this.database.run(
+      `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
+        '(FORMAT parquet, COMPRESSION snappy)',
+    );
+    if (this.bad.length > 0) {
+      await this.database.run(
+        `COPY bad TO ${quoteText(join(folder, 'bad.parquet'))} (FORMAT parquet, COMPRESSION snappy)`,
+      );
+    }
+    await writeFile(join(folder, 'scores.json'), `${canonicalJson(record as Json)}\n`);
+    await putFolderIfAbsent(folder, order.scoreFolder);
+  }
+
+  /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
+  static async load(database: Database, order: TaskOrder): Promise<ScoresRecord> {
+    const table = await ScoreTable.create(database, order);
+    const columns = table.outputs.map(({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`);
+    await database.run(
+      `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(join(order.scoreFolder, 'scores.parquet'))})`,
+    );
+    const record = scoresSchema.parse(JSON.parse(await readFile(join(order.scoreFolder, 'scores.json'), 'utf8')));
+    if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
+      await database.run(
+        `INSERT INTO bad SELECT * FROM read_parquet(${quotePath(join(order.scoreFolder, 'bad.parquet'))})`,
+      );
+    }
+    return record;
+  }
+}
+
+function distinctOutputs(columns: readonly OutputBinding[]) {
+  const outputs = new Map<string, { name: string; element: ElementType; width: number }>();
+  for (const { output, element, width } of columns) {
+    outputs.set(output, { name: output, element: element === 'float16' ? 'float32' : element, width });
+  }
+  return [...outputs.values()];
+}
+
+function blank(element: ElementType, length: number): OutputColumn['values'] {
+  return element === 'utf8' ? new Array<string>(length).fill('') : newArray(element, length);
+}
+
+/** Moves the values of a batch to their places among the task rows from `rowStart` on. */
+function spread(
+  values: OutputColumn['values'],
+  width: number,
+  positions: Uint32Array | undefined,
+  rowStart: number,
+  span: number,
+): AppendColumn['values'] {
+  if (positions === undefined) return values;
+  if (Array.isArray(values)) {
+    const texts = new Array<string>(span * width).fill('');
+    positions.forEach((position, row) => {
+      for (let i = 0; i < width; i++) texts[(position - rowStart) * width + i] = values[row * width + i]!;
+    });
+    return texts;
+  }
+  const bytesPerRow = values.BYTES_PER_ELEMENT * width;
+  const source = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const target = new Uint8Array(span * bytesPerRow);
+  positions.forEach((position, row) => {
+    target.set(source.subarray(row * bytesPerRow, (row + 1) * bytesPerRow), (position - rowStart) * bytesPerRow);
+  });
+  return target;
+}
+
+/** The ledger of each input file, from the status of its rows. */
+export function ledgersOf(order: TaskOrder, status: Uint8Array): ScoresRecord['inputs'] {
+  let start = 0;
+  return order.files.map(({ path, rowStart, rowEnd }) => {
+    const tally = [0, 0, 0];
+    const end = start + rowEnd - rowStart;
+    for (let row = start; row < end; row++) tally[status[row]!]!++;
+    const [scored, filtered, quarantined] = tally as [number, number, number];
+    const rows = end - start;
+    start = end;
+    return { path, ledger: { rows, scored, quarantined, filtered } };
+  });
+}
+
+/**
+ * Writes the part of a task from the tables of its scores: the rows that were scored, with the kept columns, and the
+ * rows set aside, with their original columns and the reasons.
+ */
+export async function writePart(
+  database: Database,
+  order: TaskOrder,
+  segments: readonly Segment[],
+  inputs: TaskResult['inputs'],
+): Promise<PartRecord> {
+  const folder = join(order.temporaryFolder, 'part');
+  await mkdir(folder, { recursive: true });
+  const ledger = sumLedgers(inputs.map((input) => input.ledger));
+  const stored = await database.rows('SELECT count(*)::INTEGER AS stored FROM scores');
+  if (!balances(ledger) || stored[0]?.['stored'] !== order.rows || ledger.rows !== order.rows) {
+    throw new Error(`task ${order.name}: the ledger does not balance: ${JSON.stringify(ledger)} of ${order.rows}`);
+  }
+  const dataPath = join(folder, order.publishing.format === 'csv' ? 'data.csv' : 'data.parquet');
+  const data = await copyTo(database, dataSql(order, segments, ledger.scored), dataPath, copyOptions(order), ledger.scored);
+  let quarantine: StoredFile | null = null;
+  if (ledger.quarantined > 0) {
+    const path = join(folder, 'quarantine.parquet');
+    const options = 'FORMAT parquet, COMPRESSION zstd';
+    quarantine = await copyTo(database, quarantineSql(order, segments), path, options, ledger.quarantined);
+  }
+  const part: PartRecord = { key: order.partKey, scoreKey: order.scoreKey, ledger, data, quarantine };
+  await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs } as Json)}\n`);
+  await putFolderIfAbsent(folder, order.partFolder);
+  return part;
+}
+
+async function copyTo(
+  database: Database,
+  select: string,
+  path: string,
+  options: string,
+  expected: number,
+): Promise<StoredFile> {
+  const [answer] = await database.rows(`COPY (${select}) TO ${quoteText(path)} (${options})`);
+  if (Number(answer?.['Count']) !== expected) {
+    throw new Error(`${Number(answer?.['Count'])} rows written, expected ${expected}`);
+  }
+  const { sha256 } = await hashFile(path);
+  return { sha256, bytes: (await stat(path)).size, rows: expected };
+}
+
+function copyOptions({ publishing }: TaskOrder): string {
+  if (publishing.format === 'csv') return `FORMAT csv, HEADER true, COMPRESSION ${publishing.compression}`;
+  return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072`;
+}
+
+/** The published rows: kept columns, then predictions. */
+function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number): string {
+  const { keep, columns } = order.publishing;
+  const outputs = distinctOutputs(columns).map(({ name }) => name);
+  const predictions = columns.map(({ column, output, index }) => {
+    const source = `o${outputs.indexOf(output)}`;
+    return `${index === undefined ? source : `${source}[${index + 1}]`} AS ${quoteName(column)}`;
+  });
+  const where = scored === order.rows ? '' : ` WHERE status = ${ROW_STATUS.scored}`;
+  if (keep.length === 0) return `SELECT ${predictions.join(', ')} FROM scores${where}`;
+  const inner = keep.map(({ name, type }, i) => `CAST(${quoteName(name)} AS ${type}) AS k${i}`);
+  const outer = keep.map(({ name }, i) => `k${i} AS ${quoteName(name)}`);
+  const rows = segments.map((segment) => segmentSql(segment, inner)).join(' UNION ALL ');
+  return `SELECT ${[...outer, ...predictions].join(', ')} FROM (${rows}) POSITIONAL JOIN scores${where}`;
+}
+
+/** The rows set aside: their original columns (not those of the folder), their place and the reason. */
+function quarantineSql(order: TaskOrder, segments: readonly Segment[]): string {
+  const types = unifyColumns(segments);
+  const names = [
+    ...new Set(
+      segments.flatMap(({ columns }) => columns.filter(({ partition }) => !partition).map(({ name }) => name)),
+    ),
+  ].filter((name) => !/^scoreline_/i.test(name));
+  const rows = segments.map((segment) => {
+    const own = new Set(segment.columns.map(({ name }) => name));
+    const columns = names.map((name, i) => {
+      const type = types.get(name) ?? 'VARCHAR';
+      return own.has(name) ? `CAST(${quoteName(name)} AS ${type}) AS q${i}` : `CAST(NULL AS ${type}) AS q${i}`;
+    });
+    const paths = segment.files.map(({ path }) => quoteText(path)).join(', ');
+    columns.push(`([${paths}])[file_index + 1] AS place_file`, 'file_row_number AS place_row');
+    return segmentSql(segment, columns);
+  });
+  const outer = names.map((name, i) => `q${i} AS ${quoteName(name)}`);
+  outer.push(
+    'place_file AS scoreline_file',
+    'place_row AS scoreline_row',
+    'bad_column AS scoreline_column',
+    'reason AS scoreline_reason',
+    'message AS scoreline_message',
+  );
+  return (
+    `SELECT ${outer.join(', ')} FROM (SELECT * FROM (${rows.join(' UNION ALL ')}) POSITIONAL JOIN scores ` +
+    `WHERE status = ${ROW_STATUS.quarantined}) POSITIONAL JOIN bad`
+  );
+}

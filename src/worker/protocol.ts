@@ -1,0 +1,190 @@
+/** The messages between the parent and its workers, and how errors cross from one to the other. */
+import { type ErrorCode, EXIT_CODES, messageOf, ScorelineError } from '../base/errors.js';
+import type { FileStamp } from '../base/hash.js';
+import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
+import type { PartRecord } from '../plan/manifest.js';
+import type { KeptColumn, PublishingConfig, ScoringConfig } from '../plan/plan.js';
+import type { ModelFacts } from '../plan/signature.js';
+
+/** What a worker is told once, when it starts. */
+export interface WorkerSetup {
+  readonly memoryLimitBytes: number;
+  /** A folder of the worker's own, for what it spills. */
+  readonly temporaryFolder: string;
+  /** The only folders that its DuckDB may touch. */
+  readonly allowedFolders: readonly string[];
+}
+
+/** A model to load: `shownAs` names it in messages. */
+export interface ModelRef {
+  readonly path: string;
+  readonly shownAs: string;
+  readonly device: string;
+}
+
+/** A file to describe. */
+export interface FileRef {
+  readonly path: string;
+  readonly absolute: string;
+}
+
+/** What a worker found in a file, or why it could not. */
+export type FileAnswer =
+  | { readonly path: string; readonly facts: FileFacts; readonly stamp: FileStamp }
+  | { readonly path: string; readonly error: WireError };
+
+/** A range of rows to read: with it the file's schema, and its stamp when it was planned. */
+export interface OrderFile {
+  readonly path: string;
+  readonly absolute: string;
+  readonly stamp: FileStamp;
+  readonly schema: readonly SchemaColumn[];
+  /** All rows of the file. */
+  readonly fileRows: number;
+  readonly rowStart: number;
+  readonly rowEnd: number;
+}
+
+/** One task as a worker gets it. */
+export interface TaskOrder {
+  readonly name: string;
+  readonly files: readonly OrderFile[];
+  readonly rows: number;
+  readonly partition: readonly PartitionValue[];
+  readonly model: ModelRef;
+  readonly scoring: ScoringConfig;
+  readonly publishing: PublishingConfig;
+  readonly scoreKey: string;
+  readonly partKey: string;
+  /** Where the scores and the part are to be; and whether the scores are there already. */
+  readonly scoreFolder: string;
+  readonly partFolder: string;
+  readonly haveScores: boolean;
+  /** A folder of this attempt's own, on the file system of the store. */
+  readonly temporaryFolder: string;
+  /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
+  readonly probeBatch: boolean;
+}
+
+/** Where the time of a task went, in ms. */
+export interface StageTimes {
+  readonly read: number;
+  readonly prepare: number;
+  readonly infer: number;
+  readonly write: number;
+}
+
+/** What a worker says of a finished task. */
+export interface TaskResult {
+  readonly part: PartRecord;
+  readonly inputs: readonly { readonly path: string; readonly ledger: PartRecord['ledger'] }[];
+  readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
+  readonly times: StageTimes;
+  readonly batchDependent: boolean | undefined;
+  /** The first rows set aside, to show: at most three. */
+  readonly quarantined: readonly string[];
+}
+
+/** What the parent asks of a worker, by kind, and what it gets. */
+export interface Requests {
+  'describe-model': { readonly ask: DescribeModel; readonly answer: ModelFacts };
+  'describe-files': {
+    readonly ask: { readonly files: readonly FileRef[]; readonly hash: boolean };
+    readonly answer: readonly FileAnswer[];
+  };
+  'check-expression': { readonly ask: CheckExpression; readonly answer: null };
+  'check-key': { readonly ask: CheckKey; readonly answer: null };
+  score: { readonly ask: TaskOrder; readonly answer: TaskResult };
+  inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
+  devices: {
+    readonly ask: null;
+    readonly answer: readonly { readonly name: string; readonly unusable?: string }[];
+  };
+}
+
+/** The kinds of request. */
+export type RequestKind = keyof Requests;
+
+/** A model to describe. `columns` counts the listed features, for a model that leaves its width open. */
+export interface DescribeModel {
+  readonly path: string;
+  readonly shownAs: string;
+  /** A device, or `auto` for the best that works. */
+  readonly device: string;
+  readonly columns: number | undefined;
+}
+
+/** An expression to check against the columns that it may use; it must give a truth value. */
+export interface CheckExpression {
+  readonly expression: string;
+  readonly where: string;
+  readonly columns: readonly SchemaColumn[];
+}
+
+/** A unit whose key is to be unique and never null. */
+export interface CheckKey {
+  readonly unit: string;
+  readonly key: string;
+  readonly files: readonly OrderFile[];
+  readonly partition: readonly PartitionValue[];
+  readonly scoring: Pick<ScoringConfig, 'where' | 'types'>;
+}
+
+/** A file or model for a person to look at: lines of text, and the same for machines. */
+export interface Inspection {
+  readonly kind: 'parquet' | 'model';
+  readonly lines: readonly string[];
+  readonly json: unknown;
+}
+
+/** A message to a worker. */
+export type ToWorker =
+  | { readonly scoreline: 'setup'; readonly setup: WorkerSetup }
+  | { readonly scoreline: 'request'; readonly id: number; readonly kind: RequestKind; readonly ask: unknown };
+
+/** A message from a worker. `progress` also shows that it is alive. */
+export type FromWorker =
+  | { readonly scoreline: 'ready' }
+  | { readonly scoreline: 'progress'; readonly rows: number }
+  | { readonly scoreline: 'answer'; readonly id: number; readonly answer: unknown; readonly peakBytes: number }
+  | { readonly scoreline: 'failure'; readonly id: number; readonly error: WireError; readonly fatal: boolean };
+
+/** An error in a form that crosses between processes. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly cause: WireError | undefined;
+}
+
+/** An error as a message; what is not a `ScorelineError` is a bug. */
+export function toWire(error: unknown, depth = 0): WireError {
+  const cause = error instanceof Error && error.cause !== undefined && depth < 5 ? error.cause : undefined;
+  return {
+    code: error instanceof ScorelineError ? error.code : 'bug',
+    message: messageOf(error),
+    stack: error instanceof Error ? error.stack : undefined,
+    cause: cause === undefined ? undefined : toWire(cause, depth + 1),
+  };
+}
+
+/** The error that a message carries, with its causes. */
+export function fromWire(wire: WireError): Error {
+  const options = wire.cause === undefined ? {} : { cause: fromWire(wire.cause) };
+  const error =
+    wire.code === 'bug' ? new Error(wire.message, options) : new ScorelineError(wire.code, wire.message, options);
+  if (wire.stack !== undefined) error.stack = wire.stack;
+  return error;
+}
+
+/** Whether a value is a message of scoreline's: others on the channel are ignored. */
+export function isMessage(value: unknown): value is { scoreline: string } {
+  return typeof value === 'object' && value !== null && 'scoreline' in value && typeof value.scoreline === 'string';
+}
+
+/** Whether a text is an error code. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(EXIT_CODES, text);
+}
+
+export type { KeptColumn };

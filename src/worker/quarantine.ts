@@ -1,0 +1,23 @@
+/** Rows that are set aside: why, and how that is told. */
+
+/** Why a row was set aside. The words are an interface: they stand in the quarantine files. */
+export type QuarantineReason = 'null_value' | 'cast_failed' | 'non_finite_score';
+
+/** One row set aside. */
+export interface BadRow {
+  /** Its place among the rows of the task, from 0. */
+  readonly row: number;
+  readonly reason: QuarantineReason;
+  /** The input or prediction column to blame. */
+  readonly column: string;
+}
+
+/** What a reason means, in a sentence for the person who reads the file. */
+export const QUARANTINE_MESSAGES: Readonly<Record<QuarantineReason, string>> = {
+  null_value: 'the column is null and the model input cannot hold a missing value',
+  cast_failed: "the value cannot be converted to the model input's type",
+  non_finite_score: 'the model gave NaN or an infinite number',
+};
+
+/** The status of a row of a task, as it is stored beside its scores. */
+export const ROW_STATUS = { scored: 0, filtered: 1, quarantined: 2 } as const;

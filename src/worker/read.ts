@@ -1,0 +1,249 @@
+/** Reads the rows of a task from its files as record batches. */
+import { type ColumnBuilder as Builder, ColumnBuilder, type RecordBatch, recordBatchOf } from '../base/columns.js';
+import { type Chunk, type Database, type ElementType, quoteName, quotePath, quoteText } from '../base/duckdb.js';
+import { ScorelineError, shown } from '../base/errors.js';
+import type { PartitionValue } from '../plan/dataset.js';
+import { type ColumnSource, type ColumnType, columnsOfFile, unifiedType } from '../plan/signature.js';
+import type { OrderFile } from './protocol.js';
+
+/** Neighbouring files of a task that have the same schema: they are read by one query. */
+export interface Segment {
+  readonly files: readonly OrderFile[];
+  readonly columns: readonly ColumnSource[];
+  readonly partition: readonly PartitionValue[];
+  readonly rows: number;
+}
+
+/** What rows to read: files in order, with the columns that their folder gives. */
+export interface RowSource {
+  readonly files: readonly OrderFile[];
+  readonly partition: readonly PartitionValue[];
+  readonly types: readonly ColumnType[];
+}
+
+/** Groups the files of a task into segments. Throws `input` when a file's column hides one of its folder. */
+export function segmentsOf({ files, partition, types }: RowSource): Segment[] {
+  const segments: Segment[] = [];
+  let schema = '';
+  for (const file of files) {
+    const rows = file.rowEnd - file.rowStart;
+    const own = JSON.stringify(file.schema);
+    const last = segments.at(-1);
+    // A range within a file is a query of its own: the range is a filter on the row number.
+    if (last !== undefined && own === schema && isWhole(file) && last.files.every(isWhole)) {
+      segments[segments.length - 1] = { ...last, files: [...last.files, file], rows: last.rows + rows };
+    } else {
+      const columns = columnsOfFile(file.path, file.schema, partition, types);
+      segments.push({ files: [file], columns, partition, rows });
+    }
+    schema = own;
+  }
+  return segments;
+}
+
+function isWhole(file: OrderFile): boolean {
+  return file.rowStart === 0 && file.rowEnd === file.fileRows;
+}
+
+/** Names that DuckDB gives to a row's place; a file with a column of that name cannot be placed. */
+const PLACE_COLUMNS = ['file_row_number', 'file_index', 'filename'];
+
+/** The rows of a segment as SQL, in order: its own columns, then those of its partition, unchanged. */
+export function segmentSql(segment: Segment, select: readonly string[]): string {
+  const first = segment.files[0]!;
+  for (const { name } of segment.columns) {
+    if (PLACE_COLUMNS.includes(name.toLowerCase())) {
+      throw new ScorelineError(
+        'input',
+        `${shown(first.path)}: column "${shown(name)}" has a name that is reserved for a row's place; rename it`,
+      );
+    }
+  }
+  const partition = segment.partition.map(({ name, value }) => {
+    const type = segment.columns.find((column) => column.partition && column.name === name)?.type ?? 'VARCHAR';
+    return `, ${partitionSql(value, type)} AS ${quoteName(name)}`;
+  });
+  const paths = segment.files.map(({ absolute }) => quotePath(absolute)).join(', ');
+  const range = isWhole(first)
+    ? ''
+    : ` WHERE file_row_number >= ${first.rowStart} AND file_row_number < ${first.rowEnd}`;
+  // The place of a row is named here, where it is known, for those who ask for it.
+  const place = 'file_row_number AS file_row_number, file_index AS file_index';
+  return (
+    `SELECT ${select.join(', ')} FROM (SELECT *, ${place}${partition.join('')} ` +
+    `FROM read_parquet([${paths}], hive_partitioning = false, union_by_name = false)${range})`
+  );
+}
+
+function partitionSql(value: string | null, type: string): string {
+  if (value === null) return `CAST(NULL AS ${type})`;
+  return type === 'VARCHAR' ? quoteText(value) : `CAST(${quoteText(value)} AS ${type})`;
+}
+
+/** A column to fetch: its expression over the columns of a segment, and the element type that carries it. */
+export interface FetchColumn {
+  readonly name: string;
+  readonly sql: string;
+  readonly element: ElementType;
+}
+
+/** Rows that passed the filter, and their places in the task. */
+export interface SourceBatch<Plan> {
+  /** What the caller planned for the segment that the rows come from. */
+  readonly plan: Plan;
+  readonly batch: RecordBatch;
+  readonly rows: number;
+  /** The task rows `rowStart` to `rowEnd` are done with this batch: those not in it were filtered. */
+  readonly rowStart: number;
+  readonly rowEnd: number;
+  /** The place of each row of the batch in the task; undefined when they are all of `rowStart` to `rowEnd`. */
+  readonly positions: Uint32Array | undefined;
+}
+
+/** How to read a segment. */
+export interface SegmentPlan {
+  readonly fetch: readonly FetchColumn[];
+}
+
+/**
+ * Reads a task's rows in order, in batches of exactly `batchRows` rows that pass `where` (the last one may be smaller,
+ * and the last one before files whose columns are carried differently). Throws `input` when there are not as many
+ * rows as the footers say.
+ */
+export async function* readBatches<Plan extends SegmentPlan>(
+  database: Database,
+  segments: readonly Segment[],
+  options: {
+    readonly where: string | undefined;
+    readonly batchRows: number;
+    readonly planFor: (segment: Segment) => Plan;
+  },
+): AsyncGenerator<SourceBatch<Plan>, void, undefined> {
+  let collector: BatchCollector<Plan> | undefined;
+  let position = 0;
+  for (const segment of segments) {
+    const plan = options.planFor(segment);
+    if (collector === undefined || !collector.fits(plan)) {
+      const rest = collector?.finish();
+      if (rest !== undefined) yield rest;
+      collector = new BatchCollector(plan, options.batchRows, position, options.where !== undefined);
+    }
+    const select = plan.fetch.map(({ sql, name }) => `${sql} AS ${quoteName(name)}`);
+    if (options.where !== undefined) select.push(`coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`);
+    if (select.length === 0) select.push('1');
+    const expected = position + segment.rows;
+    for await (const chunk of database.chunks(segmentSql(segment, select))) {
+      yield* collector.add(chunk, position);
+      position += chunk.rows;
+    }
+    if (position !== expected) {
+      throw new ScorelineError(
+        'input',
+        `${shown(segment.files[0]!.path)}: ${position - expected + segment.rows} rows read where the footer says ${segment.rows}; the file is damaged`,
+      );
+    }
+  }
+  const rest = collector?.finish(position);
+  if (rest !== undefined) yield rest;
+}
+
+/** Gathers the rows of chunks into batches of equal size. */
+class BatchCollector<Plan extends SegmentPlan> {
+  private readonly plan: Plan;
+  private readonly batchRows: number;
+  private readonly filtered: boolean;
+  private readonly builders: readonly Builder[];
+  private rows = 0;
+  /** The first task row of the batch, and the one after the last row that was looked at. */
+  private rowStart: number;
+  private rowEnd: number;
+  private positions: Uint32Array;
+
+  constructor(plan: Plan, batchRows: number, position: number, filtered: boolean) {
+    this.plan = plan;
+    this.batchRows = batchRows;
+    this.filtered = filtered;
+    this.builders = plan.fetch.map(({ element }) => new ColumnBuilder(element, batchRows));
+    this.rowStart = position;
+    this.rowEnd = position;
+    this.positions = new Uint32Array(filtered ? batchRows : 0);
+  }
+
+  /** Whether rows of another segment can go into the same batches. */
+  fits(plan: Plan): boolean {
+    return JSON.stringify(plan) === JSON.stringify(this.plan);
+  }
+
+  /** Takes the rows of a chunk whose first is task row `position`; yields the batches that become full. */
+  *add(chunk: Chunk, position: number): Generator<SourceBatch<Plan>, void, undefined> {
+    for (const [start, end] of this.filtered ? this.passing(chunk) : [[0, chunk.rows] as const]) {
+      let from = start;
+      while (from < end) {
+        const to = Math.min(end, from + this.batchRows - this.rows);
+        this.take(chunk, from, to, position);
+        from = to;
+        if (this.rows === this.batchRows) yield this.emit(position + to);
+      }
+    }
+    this.rowEnd = position + chunk.rows;
+  }
+
+  private take(chunk: Chunk, from: number, to: number, position: number): void {
+    this.builders.forEach((builder, column) => {
+      if (builder.element === 'utf8') builder.appendTexts(chunk.texts(column), from, to);
+      else builder.append(chunk.bytes(column, builder.element), chunk.validity(column), from, to);
+    });
+    if (this.filtered) {
+      for (let row = from; row < to; row++) this.positions[this.rows + row - from] = position + row;
+    }
+    this.rows += to - from;
+    this.rowEnd = position + to;
+  }
+
+  /** The runs of rows that pass the filter, the last column of the chunk. */
+  private *passing(chunk: Chunk): Generator<readonly [number, number], void, undefined> {
+    const passes = chunk.bytes(this.builders.length, 'bool');
+    let start = -1;
+    for (let row = 0; row < chunk.rows; row++) {
+      if (passes[row] !== 0) {
+        if (start < 0) start = row;
+      } else if (start >= 0) {
+        yield [start, row];
+        start = -1;
+      }
+    }
+    if (start >= 0) yield [start, chunk.rows];
+  }
+
+  /** The rows that are left, up to task row `rowEnd`; undefined when the task rows so far are all done. */
+  finish(rowEnd = this.rowEnd): SourceBatch<Plan> | undefined {
+    return rowEnd > this.rowStart ? this.emit(rowEnd) : undefined;
+  }
+
+  private emit(rowEnd: number): SourceBatch<Plan> {
+    const { plan, rows, rowStart } = this;
+    const columns = this.builders.map((builder) => builder.finish());
+    const batch = recordBatchOf(
+      plan.fetch.map(({ name }) => name),
+      columns,
+      rows,
+    );
+    const all = rows === rowEnd - rowStart;
+    const positions = all ? undefined : this.positions.slice(0, rows);
+    this.rows = 0;
+    this.rowStart = rowEnd;
+    return { plan, batch, rows, rowStart, rowEnd, positions };
+  }
+}
+
+/** The one type of each column over all segments, where there is one: files may differ within a dataset. */
+export function unifyColumns(segments: readonly Segment[]): Map<string, string | undefined> {
+  const types = new Map<string, string | undefined>();
+  for (const { columns } of segments) {
+    for (const { name, type } of columns) {
+      const known = types.get(name);
+      types.set(name, types.has(name) ? known && unifiedType(known, type) : type);
+    }
+  }
+  return types;
+}
