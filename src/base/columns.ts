@@ -24,7 +24,7 @@ import {
   Uint64,
   Utf8,
 } from 'apache-arrow';
-import { bytesOfElement, type ElementType } from './duckdb.js';
+import { bytesOfElement, type ElementType } from './elements.js';
 
 export type { RecordBatch } from 'apache-arrow';
 
@@ -191,9 +191,7 @@ export function recordBatchOf(
   rows: number,
 ): RecordBatch {
   const children = columns.map((column) => arrowData(column, rows));
-  const fields = columns.map(
-    (_, index) => new Field(names[index]!, children[index]!.type, true),
-  );
+  const fields = columns.map((_, index) => new Field(names[index]!, children[index]!.type, true));
   const data = makeData({ type: new Struct(fields), length: rows, nullCount: 0, children });
   return new RecordBatch(new Schema(fields), data);
 }
@@ -223,7 +221,8 @@ function textData(
 export function columnOf(batch: RecordBatch, index: number, element: ElementType): Column {
   const vector = batch.getChildAt(index);
   const data = vector?.data[0];
-  if (vector == null || data === undefined) throw new RangeError(`record batch has no column ${index}`);
+  if (vector == null || data === undefined)
+    throw new RangeError(`record batch has no column ${index}`);
   const validity = data.nullCount > 0 ? data.nullBitmap : undefined;
   if (element === 'utf8') {
     return { element, values: Array.from(vector, (text) => text as string | null), validity };

@@ -5,15 +5,15 @@
  * extension and reach no network, and its settings are locked (a job's SQL cannot change them).
  */
 import {
+  ARRAY,
+  BIGINT,
+  BOOLEAN,
+  DOUBLE,
   type DuckDBAppender,
   type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBInstance,
   type DuckDBType,
-  ARRAY,
-  BIGINT,
-  BOOLEAN,
-  DOUBLE,
   FLOAT,
   INTEGER,
   SMALLINT,
@@ -25,57 +25,24 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import bindings from '@duckdb/node-bindings';
+import { bytesOfElement, type ElementType, sqlTypeOfElement } from './elements.js';
 import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './errors.js';
 
-/** The element types that move between DuckDB and typed arrays as they are, or as text. */
-export type ElementType =
-  | 'bool'
-  | 'int8'
-  | 'uint8'
-  | 'int16'
-  | 'uint16'
-  | 'int32'
-  | 'uint32'
-  | 'int64'
-  | 'uint64'
-  | 'float32'
-  | 'float64'
-  | 'utf8';
-
-/** The DuckDB type of an element type, its name in SQL and its size; text has no fixed size. */
-const ELEMENTS: Readonly<Record<ElementType, { sql: string; type: DuckDBType; bytes: number }>> = {
-  bool: { sql: 'BOOLEAN', type: BOOLEAN, bytes: 1 },
-  int8: { sql: 'TINYINT', type: TINYINT, bytes: 1 },
-  uint8: { sql: 'UTINYINT', type: UTINYINT, bytes: 1 },
-  int16: { sql: 'SMALLINT', type: SMALLINT, bytes: 2 },
-  uint16: { sql: 'USMALLINT', type: USMALLINT, bytes: 2 },
-  int32: { sql: 'INTEGER', type: INTEGER, bytes: 4 },
-  uint32: { sql: 'UINTEGER', type: UINTEGER, bytes: 4 },
-  int64: { sql: 'BIGINT', type: BIGINT, bytes: 8 },
-  uint64: { sql: 'UBIGINT', type: UBIGINT, bytes: 8 },
-  float32: { sql: 'FLOAT', type: FLOAT, bytes: 4 },
-  float64: { sql: 'DOUBLE', type: DOUBLE, bytes: 8 },
-  utf8: { sql: 'VARCHAR', type: VARCHAR, bytes: 0 },
+/** The DuckDB type of each element type. */
+const TYPES: Readonly<Record<ElementType, DuckDBType>> = {
+  bool: BOOLEAN,
+  int8: TINYINT,
+  uint8: UTINYINT,
+  int16: SMALLINT,
+  uint16: USMALLINT,
+  int32: INTEGER,
+  uint32: UINTEGER,
+  int64: BIGINT,
+  uint64: UBIGINT,
+  float32: FLOAT,
+  float64: DOUBLE,
+  utf8: VARCHAR,
 };
-
-const ELEMENT_OF_SQL: ReadonlyMap<string, ElementType> = new Map(
-  (Object.keys(ELEMENTS) as ElementType[]).map((element) => [ELEMENTS[element].sql, element]),
-);
-
-/** The element type that carries a DuckDB type unchanged, or undefined when SQL has to cast it first. */
-export function elementOfSqlType(sqlType: string): ElementType | undefined {
-  return ELEMENT_OF_SQL.get(sqlType);
-}
-
-/** The DuckDB name of an element type. */
-export function sqlTypeOfElement(element: ElementType): string {
-  return ELEMENTS[element].sql;
-}
-
-/** The size of one element in bytes; 0 for text. */
-export function bytesOfElement(element: ElementType): number {
-  return ELEMENTS[element].bytes;
-}
 
 /** A name as SQL: quoted, so that it is only ever a name. */
 export function quoteName(name: string): string {
@@ -199,13 +166,15 @@ function chunkOf(chunk: DuckDBDataChunk): Chunk {
   return {
     rows,
     bytes: (column, element) =>
-      bindings.vector_get_data(vector(column), rows * ELEMENTS[element].bytes),
+      bindings.vector_get_data(vector(column), rows * bytesOfElement(element)),
     validity: (column) =>
       bindings.vector_get_validity(vector(column), Math.ceil(rows / 64) * 8) ?? undefined,
     texts: (column) => {
       const known = texts.get(column);
       if (known !== undefined) return known;
-      const values = chunk.getColumnValues(column).map((value) => (value === null ? null : String(value)));
+      const values = chunk
+        .getColumnValues(column)
+        .map((value) => (value === null ? null : String(value)));
       texts.set(column, values);
       return values;
     },
@@ -214,7 +183,7 @@ function chunkOf(chunk: DuckDBDataChunk): Chunk {
 
 /** The declared type of a column that holds `width` elements a row. */
 export function columnSqlType(element: ElementType, width: number): string {
-  return width === 1 ? ELEMENTS[element].sql : `${ELEMENTS[element].sql}[${width}]`;
+  return width === 1 ? sqlTypeOfElement(element) : `${sqlTypeOfElement(element)}[${width}]`;
 }
 
 /** Appends typed arrays to a table. */
@@ -228,7 +197,7 @@ export class Appender {
   /** Appends the rows `rowStart` to `rowEnd` of the columns. */
   append(columns: readonly AppendColumn[], rowStart: number, rowEnd: number): void {
     const types = columns.map(({ element, width }) =>
-      width === 1 ? ELEMENTS[element].type : ARRAY(ELEMENTS[element].type, width),
+      width === 1 ? TYPES[element] : ARRAY(TYPES[element], width),
     );
     const vectorSize = bindings.vector_size();
     for (let start = rowStart; start < rowEnd; start += vectorSize) {
@@ -262,7 +231,7 @@ function setColumn(
   }
   const vector = bindings.data_chunk_get_vector(chunk.chunk, index);
   const target = width === 1 ? vector : bindings.array_vector_get_child(vector);
-  const bytesPerRow = ELEMENTS[element].bytes * width;
+  const bytesPerRow = bytesOfElement(element) * width;
   const buffer = values.buffer;
   if (!(buffer instanceof ArrayBuffer)) throw new TypeError('shared memory cannot be appended');
   bindings.copy_data_to_vector(
@@ -284,7 +253,10 @@ function nest(texts: readonly string[], width: number) {
 
 /** Whether an error means that the instance is beyond use and has to be opened anew. */
 export function isFatal(error: unknown): boolean {
-  return /^(INTERNAL|FATAL) Error/.test(messageOf(error)) || /database has been invalidated/.test(messageOf(error));
+  return (
+    /^(INTERNAL|FATAL) Error/.test(messageOf(error)) ||
+    /database has been invalidated/.test(messageOf(error))
+  );
 }
 
 /**
@@ -302,4 +274,9 @@ export function duckdbError(error: unknown, what: string, otherwise: ErrorCode):
   return new ScorelineError(environment ? 'environment' : otherwise, `${what}: ${shown(message)}`, {
     cause: error,
   });
+}
+
+/** The version of DuckDB. */
+export function duckdbVersion(): string {
+  return bindings.library_version();
 }

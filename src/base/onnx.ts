@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { TypedArray } from './columns.js';
-import type { ElementType } from './duckdb.js';
+import type { ElementType } from './elements.js';
 import { firstLine, messageOf, ScorelineError, shown } from './errors.js';
 
 env.logLevel = 'error';
@@ -166,4 +166,9 @@ export function runtimeMessage(error: unknown, path?: string, shownAs?: string):
     .replace(/\s+/g, ' ')
     .trim();
   return shown(message, 300);
+}
+
+/** The version of ONNX Runtime. */
+export function runtimeVersion(): string {
+  return env.versions.node ?? env.versions.common;
 }

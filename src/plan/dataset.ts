@@ -218,10 +218,16 @@ function decoded(text: string, folder: string): string {
     // A `%` that starts no escape stands for itself, as in Hive.
     value = decodeURIComponent(text.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
   } catch {
-    throw new ScorelineError('input', `partition folder ${shown(folder)}: not UTF-8 after its % escapes`);
+    throw new ScorelineError(
+      'input',
+      `partition folder ${shown(folder)}: not UTF-8 after its % escapes`,
+    );
   }
   if (/[/\\\0]/.test(value)) {
-    throw new ScorelineError('input', `partition folder ${shown(folder)}: a value may not hold a path separator`);
+    throw new ScorelineError(
+      'input',
+      `partition folder ${shown(folder)}: a value may not hold a path separator`,
+    );
   }
   return value;
 }

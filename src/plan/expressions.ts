@@ -28,7 +28,10 @@ const parsedSchema = z.object({
           modifiers: z.array(z.unknown()).length(0),
           cte_map: z.object({ map: z.array(z.unknown()).length(0) }),
           select_list: z.array(nodeSchema).length(1),
-          from_table: z.looseObject({ type: z.literal('BASE_TABLE'), table_name: z.literal(ROWS_TABLE) }),
+          from_table: z.looseObject({
+            type: z.literal('BASE_TABLE'),
+            table_name: z.literal(ROWS_TABLE),
+          }),
           where_clause: z.null(),
           group_expressions: z.array(z.unknown()).length(0),
           having: z.null(),
@@ -69,11 +72,17 @@ export function checkExpression(
   const json: unknown = JSON.parse(parsed);
   const failure = z.object({ error: z.literal(true), error_message: z.string() }).safeParse(json);
   if (failure.success) {
-    throw new ScorelineError('usage', `${where}: not an SQL expression: ${shown(failure.data.error_message)}`);
+    throw new ScorelineError(
+      'usage',
+      `${where}: not an SQL expression: ${shown(failure.data.error_message)}`,
+    );
   }
   const statement = parsedSchema.safeParse(json);
   if (!statement.success) {
-    throw new ScorelineError('usage', `${where}: must be one SQL expression over the columns of a row`);
+    throw new ScorelineError(
+      'usage',
+      `${where}: must be one SQL expression over the columns of a row`,
+    );
   }
   checkNode(statement.data.statements[0]!.node.select_list[0], where, isDeterministic);
 }
@@ -88,15 +97,22 @@ function checkNode(node: unknown, where: string, isDeterministic: (name: string)
   if (expression.success) {
     const { class: kind } = expression.data;
     if (!ALLOWED_CLASSES.has(kind)) {
-      throw new ScorelineError('usage', `${where}: ${kind.toLowerCase()} expressions are not allowed in it`);
+      throw new ScorelineError(
+        'usage',
+        `${where}: ${kind.toLowerCase()} expressions are not allowed in it`,
+      );
     }
-    if (kind === 'FUNCTION') checkFunction(expression.data['function_name'], where, isDeterministic);
+    if (kind === 'FUNCTION') checkFunction(expression.data.function_name, where, isDeterministic);
     if (kind === 'CONSTANT') return;
   }
   for (const child of Object.values(node)) checkNode(child, where, isDeterministic);
 }
 
-function checkFunction(name: unknown, where: string, isDeterministic: (name: string) => boolean): void {
+function checkFunction(
+  name: unknown,
+  where: string,
+  isDeterministic: (name: string) => boolean,
+): void {
   const text = String(name);
   if (REFUSED_FUNCTIONS.has(text) || !isDeterministic(text)) {
     throw new ScorelineError(

@@ -1,7 +1,7 @@
 /** What a snapshot says of itself: content only, so no clock, host, number or run id. */
 import { z } from 'zod';
-import { canonicalJson, type Json } from '../base/hash.js';
 import { ScorelineError, shown } from '../base/errors.js';
+import { canonicalJson, type Json } from '../base/hash.js';
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -48,15 +48,25 @@ const unitSchema = z.strictObject({
 /** What a snapshot holds of one unit. */
 export type UnitRecord = z.infer<typeof unitSchema>;
 
+const extensionSchema = z.enum(['parquet', 'csv', 'csv.gz', 'csv.zst']);
+
+/** How the names of published files end. */
+export type DataExtension = z.infer<typeof extensionSchema>;
+
 const manifestSchema = z.strictObject({
   format: z.literal(1),
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
-  extension: z.enum(['parquet', 'csv', 'csv.gz', 'csv.zst']),
-  units: z.record(z.string().refine(isRelativeFolder, 'is not a folder below the output'), unitSchema),
+  extension: extensionSchema,
+  units: z.record(
+    z.string().refine(isRelativeFolder, 'is not a folder below the output'),
+    unitSchema,
+  ),
 });
 
 function isRelativeFolder(unit: string): boolean {
-  return unit === '' || unit.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
+  return (
+    unit === '' || unit.split('/').every((name) => name !== '' && name !== '.' && name !== '..')
+  );
 }
 
 /** A snapshot's manifest. Paths of its files follow from it: see `dataPath`. */
@@ -72,9 +82,13 @@ export function parseManifest(text: string, path: string): Manifest {
   try {
     return manifestSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new ScorelineError('environment', `${shown(path)}: damaged manifest; run \`scoreline verify\``, {
-      cause: error,
-    });
+    throw new ScorelineError(
+      'environment',
+      `${shown(path)}: damaged manifest; run \`scoreline verify\``,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -102,5 +116,25 @@ export function partFileName(name: string, index: number, extension: string): st
 
 /** The ledger of a whole manifest. */
 export function manifestLedger(manifest: Manifest): Ledger {
-  return sumLedgers(Object.values(manifest.units).flatMap((unit) => unit.inputs.map(({ ledger }) => ledger)));
+  return sumLedgers(
+    Object.values(manifest.units).flatMap((unit) => unit.inputs.map(({ ledger }) => ledger)),
+  );
+}
+
+/** How the names of published files end, from the format and compression of a job. */
+export function dataExtension(output: {
+  readonly format: 'parquet' | 'csv';
+  readonly compression: string;
+}): DataExtension {
+  if (output.format === 'parquet') return 'parquet';
+  return output.compression === 'gzip'
+    ? 'csv.gz'
+    : output.compression === 'zstd'
+      ? 'csv.zst'
+      : 'csv';
+}
+
+/** The name of a part's data in the store. */
+export function dataFileName(extension: DataExtension): string {
+  return `data.${extension}`;
 }

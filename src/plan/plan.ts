@@ -121,7 +121,12 @@ export function scoringKeyPart(config: ScoringConfig): Json {
     batchRows: config.batchRows,
     where: config.where ?? null,
     types: config.types.map(({ column, type }) => ({ column, type })),
-    inputs: config.inputs.map(({ name, element, rank, columns }) => ({ name, element, rank, columns })),
+    inputs: config.inputs.map(({ name, element, rank, columns }) => ({
+      name,
+      element,
+      rank,
+      columns,
+    })),
     outputs: config.outputs,
     nonFinite: config.nonFinite,
   };
@@ -131,7 +136,11 @@ export function scoringKeyPart(config: ScoringConfig): Json {
 export function publishingKeyPart(config: PublishingConfig): Json {
   return {
     keep: config.keep.map(({ name, type }) => ({ name, type })),
-    columns: config.columns.map(({ column, output, index }) => ({ column, output, index: index ?? null })),
+    columns: config.columns.map(({ column, output, index }) => ({
+      column,
+      output,
+      index: index ?? null,
+    })),
     format: config.format,
     compression: config.compression,
   };

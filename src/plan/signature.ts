@@ -1,7 +1,8 @@
 /** How columns meet a model: which column feeds which input, and which output becomes which prediction column. */
+
+import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { TensorElement, TensorSpec } from '../base/onnx.js';
-import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import type { PartitionValue, SchemaColumn } from './dataset.js';
 import type { JobColumn, JobFeatures } from './job.js';
 
@@ -98,14 +99,17 @@ function bindInputs(
     );
     return [];
   }
-  const mapped = new Map(features.by === 'map' ? features.inputs.map(({ input, column }) => [input, column]) : []);
+  const mapped = new Map(
+    features.by === 'map' ? features.inputs.map(({ input, column }) => [input, column]) : [],
+  );
   for (const name of mapped.keys()) {
     if (!names.includes(name)) {
       problems.push(`features: the model has no input "${shown(name)}"${didYouMean(name, names)}`);
     }
   }
   return specs.flatMap((spec) => {
-    const columns = features.by === 'list' ? features.columns : [mapped.get(spec.name) ?? spec.name];
+    const columns =
+      features.by === 'list' ? features.columns : [mapped.get(spec.name) ?? spec.name];
     return bindInput(spec, columns, features.by === 'list', problems) ?? [];
   });
 }
@@ -136,7 +140,12 @@ function bindInput(
     return undefined;
   }
   const width = rank === 1 ? 1 : spec.shape[1]!;
-  if (rank === 1 && typeof spec.shape[0] === 'number' && listed && columns.length === spec.shape[0]) {
+  if (
+    rank === 1 &&
+    typeof spec.shape[0] === 'number' &&
+    listed &&
+    columns.length === spec.shape[0]
+  ) {
     problems.push(`${subject} has shape ${shape}: no batch dimension, it takes one row only`);
     return undefined;
   }
@@ -157,7 +166,9 @@ function bindInput(
 
 /** The batch size that a model insists on: all inputs must agree. */
 function fixedBatchOf(specs: readonly TensorSpec[], problems: string[]): number | undefined {
-  const sizes = new Set(specs.map(({ shape }) => shape[0]).filter((size) => typeof size === 'number'));
+  const sizes = new Set(
+    specs.map(({ shape }) => shape[0]).filter((size) => typeof size === 'number'),
+  );
   if (sizes.size > 1) {
     problems.push(`its inputs have different fixed batch sizes: ${[...sizes].join(', ')}`);
   }
@@ -210,10 +221,13 @@ function bindOutput(
     return [];
   }
   if (width === undefined) {
-    problems.push(`${subject} declares no shape of one or two dimensions, and a trial run did not tell it`);
+    problems.push(
+      `${subject} declares no shape of one or two dimensions, and a trial run did not tell it`,
+    );
     return [];
   }
-  if (wanted === undefined) return [{ column, output: output.name, element, width, index: undefined }];
+  if (wanted === undefined)
+    return [{ column, output: output.name, element, width, index: undefined }];
   const index = Number(wanted);
   if (!Number.isInteger(index) || index < 0 || index >= width) {
     problems.push(`${subject} has elements 0 to ${width - 1} a row, not "${shown(wanted)}"`);
@@ -240,7 +254,16 @@ export type CastKind =
   /** Text that has to be read as a value. */
   | 'text';
 
-const INTEGERS = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT'];
+const INTEGERS = [
+  'TINYINT',
+  'SMALLINT',
+  'INTEGER',
+  'BIGINT',
+  'UTINYINT',
+  'USMALLINT',
+  'UINTEGER',
+  'UBIGINT',
+];
 const FLOATS = ['FLOAT', 'DOUBLE'];
 
 /** How a column of a DuckDB type may feed an input of an element type; undefined when it may not. */
@@ -251,7 +274,8 @@ export function castKind(sqlType: string, element: TensorElement): CastKind | un
     return /^ENUM\(|^UUID$/.test(sqlType) ? 'sql' : undefined;
   }
   if (element === 'bool') return sqlType === 'BOOLEAN' ? 'native' : undefined;
-  if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType)) return 'native';
+  if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType))
+    return 'native';
   return wide ? 'sql' : undefined;
 }
 
@@ -304,7 +328,8 @@ export function columnProblems(
 ): string[] {
   const byName = new Map(columns.map((column) => [column.name, column]));
   const names = columns.map(({ name }) => name);
-  const missing = (name: string): string => `has no column "${shown(name)}"${didYouMean(name, names)}`;
+  const missing = (name: string): string =>
+    `has no column "${shown(name)}"${didYouMean(name, names)}`;
   const problems: string[] = [];
   for (const input of binding.inputs) {
     for (const name of input.columns) {
@@ -337,7 +362,8 @@ export function unifiedType(a: string, b: string): string | undefined {
   const integers = [INTEGERS.indexOf(a), INTEGERS.indexOf(b)] as const;
   if (integers.every((rank) => rank >= 0)) return widerInteger(a, b);
   if (FLOATS.includes(a) && FLOATS.includes(b)) return 'DOUBLE';
-  if ((FLOATS.includes(a) && integers[1] >= 0) || (FLOATS.includes(b) && integers[0] >= 0)) return 'DOUBLE';
+  if ((FLOATS.includes(a) && integers[1] >= 0) || (FLOATS.includes(b) && integers[0] >= 0))
+    return 'DOUBLE';
   return undefined;
 }
 

@@ -3,7 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
-import { canonicalJson, type FileStamp, isSettled, type Json, stampOf, stampText } from '../base/hash.js';
+import {
+  canonicalJson,
+  type FileStamp,
+  isSettled,
+  type Json,
+  stampOf,
+  stampText,
+} from '../base/hash.js';
 import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
 import { type FileAnswer, type FileRef, fromWire } from '../worker/protocol.js';
@@ -102,9 +109,14 @@ export class DescriptionCache {
   }
 
   /** The facts of a model on a device, if its files are what they were when they were found. */
-  async model(path: string, device: string, columns: number | undefined): Promise<ModelFacts | undefined> {
+  async model(
+    path: string,
+    device: string,
+    columns: number | undefined,
+  ): Promise<ModelFacts | undefined> {
     const cached = this.models.get(path);
-    if (cached === undefined || cached.device !== device || cached.columns !== (columns ?? null)) return undefined;
+    if (cached === undefined || cached.device !== device || cached.columns !== (columns ?? null))
+      return undefined;
     for (const { path: part, stamp } of cached.facts.files) {
       try {
         if (stampText(await stampOf(part)) !== stampText(stamp)) return undefined;
@@ -161,9 +173,13 @@ export async function describeModel(options: {
       facts = await options.pool().ask('describe-model', { path, shownAs, device, columns });
     } catch (error) {
       if (!(error instanceof WorkerDied)) throw error;
-      throw new ScorelineError('model', `model ${shownAs}: loading it ends the process: ${error.message}`, {
-        cause: error,
-      });
+      throw new ScorelineError(
+        'model',
+        `model ${shownAs}: loading it ends the process: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
     }
     cache.keepModel({ path: resolve(path), device, columns }, facts, options.nowNs);
   }
@@ -213,7 +229,12 @@ export async function describeFiles(options: {
             failures.set(answer.path, changed(answer.path));
           } else {
             facts.set(answer.path, answer.facts);
-            cache.keepFile(byPath.get(answer.path)!.absolute, answer.stamp, answer.facts, options.nowNs());
+            cache.keepFile(
+              byPath.get(answer.path)!.absolute,
+              answer.stamp,
+              answer.facts,
+              options.nowNs(),
+            );
           }
         }
       }),
@@ -243,7 +264,11 @@ function shares(files: readonly DataFile[], workers: number): FileRef[][] {
 }
 
 /** Asks about some files; where that ends the worker, about each by itself, so that the one to blame is found. */
-async function askAbout(pool: Pool, files: readonly FileRef[], hash: boolean): Promise<readonly FileAnswer[]> {
+async function askAbout(
+  pool: Pool,
+  files: readonly FileRef[],
+  hash: boolean,
+): Promise<readonly FileAnswer[]> {
   try {
     return await pool.ask('describe-files', { files, hash });
   } catch (error) {
@@ -263,4 +288,3 @@ async function askAbout(pool: Pool, files: readonly FileRef[], hash: boolean): P
   for (const file of files) answers.push(...(await askAbout(pool, [file], hash)));
   return answers;
 }
-

@@ -11,15 +11,14 @@ import {
   type WorkerSetup,
 } from '../worker/protocol.js';
 
-/** A worker ended, or was killed because it gave no sign of life, while it had a request. */
+/** A worker ended while it had a request: it died, was killed because it gave no sign of life, or its pool was closed. */
 export class WorkerDied extends Error {
   override readonly name = 'WorkerDied';
-  /** Whether it hung and was killed. */
-  readonly hung: boolean;
+  readonly how: 'died' | 'hung' | 'closed';
 
-  constructor(message: string, hung: boolean) {
+  constructor(message: string, how: 'died' | 'hung' | 'closed') {
     super(message);
-    this.hung = hung;
+    this.how = how;
   }
 }
 
@@ -75,7 +74,11 @@ export class Pool {
   }
 
   /** Asks the next free worker. Rejects with the worker's error, or with `WorkerDied`. */
-  async ask<Kind extends RequestKind>(kind: Kind, ask: Requests[Kind]['ask']): Promise<Requests[Kind]['answer']> {
+  async ask<Kind extends RequestKind>(
+    kind: Kind,
+    ask: Requests[Kind]['ask'],
+  ): Promise<Requests[Kind]['answer']> {
+    if (this.closed) throw new WorkerDied('the workers were stopped', 'closed');
     const answer = await new Promise<unknown>((resolve, reject) => {
       this.queue.push({ kind, ask, resolve, reject });
       this.dispatch();
@@ -92,7 +95,8 @@ export class Pool {
   /** Ends all workers at once; what they were doing is rejected. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const pending of this.queue.splice(0)) pending.reject(new WorkerDied('the pool was closed', false));
+    for (const pending of this.queue.splice(0))
+      pending.reject(new WorkerDied('the workers were stopped', 'closed'));
     const ends = [...this.members.values()].map(
       ({ child }) =>
         new Promise<void>((resolve) => {
@@ -115,7 +119,12 @@ export class Pool {
     member.pending = pending;
     member.id = this.nextId++;
     this.watch(member);
-    this.send(member, { scoreline: 'request', id: member.id, kind: pending.kind, ask: pending.ask });
+    this.send(member, {
+      scoreline: 'request',
+      id: member.id,
+      kind: pending.kind,
+      ask: pending.ask,
+    });
   }
 
   private send(member: Member, message: ToWorker): void {
@@ -130,7 +139,15 @@ export class Pool {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
-    const member: Member = { index, child, pending: undefined, id: 0, deadline: undefined, hung: false, stderr: '' };
+    const member: Member = {
+      index,
+      child,
+      pending: undefined,
+      id: 0,
+      deadline: undefined,
+      hung: false,
+      stderr: '',
+    };
     this.members.set(index, member);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       member.stderr = (member.stderr + text).slice(-STDERR_KEPT);
@@ -153,7 +170,10 @@ export class Pool {
         if (message.rows > 0) this.options.onProgress(member.index, message.rows);
         return;
       case 'answer':
-        this.peaks.set(member.index, Math.max(this.peaks.get(member.index) ?? 0, message.peakBytes));
+        this.peaks.set(
+          member.index,
+          Math.max(this.peaks.get(member.index) ?? 0, message.peakBytes),
+        );
         this.settle(member, message.id)?.resolve(message.answer);
         break;
       case 'failure':
@@ -195,7 +215,9 @@ export class Pool {
     const message = member.hung
       ? `no sign of life for ${this.options.timeoutMs / 1000} s`
       : `${how}${said === '' ? '' : `: ${shown(said)}`}`;
-    pending?.reject(new WorkerDied(message, member.hung));
+    pending?.reject(
+      new WorkerDied(message, this.closed ? 'closed' : member.hung ? 'hung' : 'died'),
+    );
     this.dispatch();
   }
 }
@@ -206,5 +228,7 @@ function endOf(code: number | null, signal: NodeJS.Signals | null): string {
 
 /** The error for a user when a worker keeps dying at what it does. */
 export function deathAsError(died: WorkerDied, what: string): ScorelineError {
-  return new ScorelineError('environment', `${what}: the worker process died: ${died.message}`, { cause: died });
+  return new ScorelineError('environment', `${what}: the worker process died: ${died.message}`, {
+    cause: died,
+  });
 }

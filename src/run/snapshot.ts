@@ -2,9 +2,25 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
-import { linkFile, linkTarget, listFolder, putFolderIfAbsent, removeTree, replaceLink, writeFileWhole } from '../base/files.js';
+import {
+  linkFile,
+  linkTarget,
+  listFolder,
+  putFolderIfAbsent,
+  removeTree,
+  replaceLink,
+  writeFileWhole,
+} from '../base/files.js';
 import { canonicalJson, type Json } from '../base/hash.js';
-import { type Manifest, manifestText, parseManifest, partFileName, type UnitRecord } from '../plan/manifest.js';
+import {
+  type DataExtension,
+  dataFileName,
+  type Manifest,
+  manifestText,
+  parseManifest,
+  partFileName,
+  type UnitRecord,
+} from '../plan/manifest.js';
 import type { Output } from './store.js';
 
 /** A published snapshot. */
@@ -17,7 +33,7 @@ export interface Snapshot {
 /** What a run publishes: whole units, in place of what was there under their names. */
 export interface Publication {
   readonly name: string;
-  readonly extension: Manifest['extension'];
+  readonly extension: DataExtension;
   readonly units: ReadonlyMap<string, UnitRecord>;
 }
 
@@ -29,7 +45,9 @@ function snapshotName(number: number): string {
 
 /** The highest snapshot; undefined before the first publication. */
 export async function latestSnapshot(output: Output): Promise<Snapshot | undefined> {
-  const names = (await listFolder(output.path('snapshots'))).filter((name) => SNAPSHOT_NAME.test(name));
+  const names = (await listFolder(output.path('snapshots'))).filter((name) =>
+    SNAPSHOT_NAME.test(name),
+  );
   const number = Math.max(0, ...names.map(Number));
   return number === 0 ? undefined : readSnapshot(output, number);
 }
@@ -47,7 +65,9 @@ async function readSnapshot(output: Output, number: number): Promise<Snapshot> {
 /** Makes `current` name the highest snapshot, and does so again until it holds: another run may publish meanwhile. */
 export async function repairCurrent(output: Output): Promise<void> {
   for (;;) {
-    const names = (await listFolder(output.path('snapshots'))).filter((name) => SNAPSHOT_NAME.test(name));
+    const names = (await listFolder(output.path('snapshots'))).filter((name) =>
+      SNAPSHOT_NAME.test(name),
+    );
     const number = Math.max(0, ...names.map(Number));
     if (number === 0) return;
     const target = `snapshots/${snapshotName(number)}`;
@@ -122,7 +142,11 @@ function merge(publication: Publication, latest: Snapshot | undefined): Manifest
   };
 }
 
-function checkConflict(publication: Publication, base: Snapshot | undefined, latest: Snapshot | undefined): void {
+function checkConflict(
+  publication: Publication,
+  base: Snapshot | undefined,
+  latest: Snapshot | undefined,
+): void {
   if (latest === undefined || latest.number === base?.number) return;
   const text = (unit: UnitRecord | undefined): string => canonicalJson((unit ?? null) as Json);
   for (const [name, ours] of publication.units) {
@@ -145,7 +169,11 @@ async function build(
   folder: string,
 ): Promise<void> {
   const made = new Set<string>();
-  const place = async (source: string, inSnapshot: string, old: string | undefined): Promise<void> => {
+  const place = async (
+    source: string,
+    inSnapshot: string,
+    old: string | undefined,
+  ): Promise<void> => {
     const target = join(folder, inSnapshot);
     if (!made.has(dirname(target))) {
       await mkdir(dirname(target), { recursive: true });
@@ -164,7 +192,12 @@ async function build(
         const old =
           latest === undefined || oldIndex < 0
             ? undefined
-            : join(latest.folder, kind, unit, partFileName(latest.manifest.name, oldIndex, extension));
+            : join(
+                latest.folder,
+                kind,
+                unit,
+                partFileName(latest.manifest.name, oldIndex, extension),
+              );
         await place(join(source, stored), inSnapshot, old);
       }
     }
@@ -177,11 +210,6 @@ function filesOf(manifest: Manifest, part: UnitRecord['parts'][number]) {
   const data = { kind: 'data', extension, stored: dataFileName(extension) };
   const quarantine = { kind: 'quarantine', extension: 'parquet', stored: 'quarantine.parquet' };
   return part.quarantine === null ? [data] : [data, quarantine];
-}
-
-/** The name of a part's data in the store. */
-export function dataFileName(extension: Manifest['extension']): string {
-  return `data.${extension}`;
 }
 
 /** Links a part's file from the store or, where the store has it no longer, from the snapshot before. */
@@ -199,6 +227,7 @@ async function linkFirst(source: string, old: string | undefined, target: string
 export async function currentPath(output: Output): Promise<string> {
   await repairCurrent(output);
   const target = await linkTarget(output.path('current'));
-  if (target === undefined) throw new ScorelineError('input', `${shown(output.root)}: nothing is published yet`);
+  if (target === undefined)
+    throw new ScorelineError('input', `${shown(output.root)}: nothing is published yet`);
   return output.path(target);
 }

@@ -106,7 +106,10 @@ export class Output {
     }
     const stored = storedPartSchema.safeParse(parseJson(text));
     if (stored.success && stored.data.part.key === key) return stored.data;
-    throw new ScorelineError('environment', `${shown(path)}: damaged; remove its folder and run again`);
+    throw new ScorelineError(
+      'environment',
+      `${shown(path)}: damaged; remove its folder and run again`,
+    );
   }
 
   /** A temporary folder of this process's own. */

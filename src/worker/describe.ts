@@ -11,7 +11,15 @@ import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
 import { checkExpression, expressionStatement } from '../plan/expressions.js';
 import type { ModelFacts, OutputFacts } from '../plan/signature.js';
 import { outputProblem } from './infer.js';
-import { type CheckExpression, type CheckKey, type DescribeModel, type FileAnswer, type FileRef, type ModelRef, toWire } from './protocol.js';
+import {
+  type CheckExpression,
+  type CheckKey,
+  type DescribeModel,
+  type FileAnswer,
+  type FileRef,
+  type ModelRef,
+  toWire,
+} from './protocol.js';
 import { segmentSql, segmentsOf } from './read.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
@@ -58,7 +66,10 @@ async function openOnBest(
     return { session: await open('cuda'), note: undefined };
   } catch (error) {
     const session = await open('cpu');
-    return { session, note: `cuda is not usable, cpu is used: ${error instanceof Error ? error.message : error}` };
+    return {
+      session,
+      note: `cuda is not usable, cpu is used: ${error instanceof Error ? error.message : error}`,
+    };
   }
 }
 
@@ -67,7 +78,9 @@ const TRIAL_ROWS = 2;
 /** The outputs of a model as a run on rows of zeros gives them; as declared, where the model refuses such rows. */
 async function trial(session: Session, columns: number | undefined): Promise<OutputFacts[]> {
   const tensors = session.outputs.filter(({ element }) => element !== undefined);
-  const rows = session.inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number') ?? TRIAL_ROWS;
+  const rows =
+    session.inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number') ??
+    TRIAL_ROWS;
   const feeds = trialFeeds(session.inputs, rows, columns);
   let results = new Map<string, TensorValues>();
   if (feeds !== undefined && tensors.length > 0) {
@@ -83,7 +96,11 @@ async function trial(session: Session, columns: number | undefined): Promise<Out
   return session.outputs.map((spec) => outputFacts(spec, results.get(spec.name), rows));
 }
 
-function outputFacts(spec: TensorSpec, result: TensorValues | undefined, rows: number): OutputFacts {
+function outputFacts(
+  spec: TensorSpec,
+  result: TensorValues | undefined,
+  rows: number,
+): OutputFacts {
   const { name, element } = spec;
   const shape = result?.shape ?? spec.shape;
   if (shape.length > 2) {
@@ -104,10 +121,17 @@ function trialFeeds(
   const feeds = new Map<string, TensorValues>();
   for (const { name, element, shape } of inputs) {
     const open = shape.slice(1).some((size) => typeof size !== 'number');
-    if (element === undefined || shape.length === 0 || (open && (shape.length > 2 || columns === undefined))) {
+    if (
+      element === undefined ||
+      shape.length === 0 ||
+      (open && (shape.length > 2 || columns === undefined))
+    ) {
       return undefined;
     }
-    const sizes = [rows, ...shape.slice(1).map((size) => (typeof size === 'number' ? size : (columns ?? 1)))];
+    const sizes = [
+      rows,
+      ...shape.slice(1).map((size) => (typeof size === 'number' ? size : (columns ?? 1))),
+    ];
     const length = sizes.reduce((product, size) => product * size, 1);
     if (length > 16 * 1024 * 1024) return undefined;
     const values =
@@ -129,7 +153,9 @@ const CHEAP_OPERATORS = new Set(
 );
 
 function isRowwise(file: OnnxFile): boolean {
-  return file.ops.every(({ domain, op }) => domain === 'ai.onnx.ml' || (domain === '' && CHEAP_OPERATORS.has(op)));
+  return file.ops.every(
+    ({ domain, op }) => domain === 'ai.onnx.ml' || (domain === '' && CHEAP_OPERATORS.has(op)),
+  );
 }
 
 /** Describes files: all at once, and one by one where that fails, so that each bad one is named. */
@@ -156,11 +182,17 @@ export async function describeFiles(
 
 /** DuckDB names the file by its whole path: once is enough. */
 function withoutPath(error: ScorelineError, file: FileRef): ScorelineError {
-  const message = error.message.replaceAll(file.absolute, file.path).replace(/^(.*?): (?:Invalid Input|IO) Error: /, '$1: ');
+  const message = error.message
+    .replaceAll(file.absolute, file.path)
+    .replace(/^(.*?): (?:Invalid Input|IO) Error: /, '$1: ');
   return new ScorelineError(error.code, message, { cause: error });
 }
 
-async function describeTogether(database: Database, files: readonly FileRef[], hash: boolean): Promise<FileAnswer[]> {
+async function describeTogether(
+  database: Database,
+  files: readonly FileRef[],
+  hash: boolean,
+): Promise<FileAnswer[]> {
   const before = await Promise.all(files.map(({ absolute }) => stampOf(absolute)));
   const list = `[${files.map(({ absolute }) => quotePath(absolute)).join(', ')}]`;
   const counts = await rowCounts(database, list);
@@ -172,7 +204,8 @@ async function describeTogether(database: Database, files: readonly FileRef[], h
     const rows = counts.get(absolute);
     const rowGroupsOfFile = groups.get(absolute) ?? [];
     const schema = schemas.get(absolute);
-    if (rows === undefined || schema === undefined) throw new ScorelineError('input', `${shown(path)}: not read`);
+    if (rows === undefined || schema === undefined)
+      throw new ScorelineError('input', `${shown(path)}: not read`);
     checkFooter(path, rows, rowGroupsOfFile);
     const sha256 = hash ? await hashUnchanged(path, absolute, stampText(stamp)) : null;
     answers.push({ path, stamp, facts: { sha256, rows, rowGroups: rowGroupsOfFile, schema } });
@@ -190,25 +223,38 @@ async function hashUnchanged(path: string, absolute: string, stamp: string): Pro
 
 function checkFooter(path: string, rows: number, groups: FileFacts['rowGroups']): void {
   const sum = groups.reduce((total, group) => total + group.rows, 0);
-  if (!Number.isSafeInteger(rows) || rows < 0 || sum !== rows || groups.some((group) => group.rows < 0)) {
-    throw new ScorelineError('input', `${shown(path)}: its footer says ${rows} rows, its row groups ${sum}; the file is damaged`);
+  if (
+    !Number.isSafeInteger(rows) ||
+    rows < 0 ||
+    sum !== rows ||
+    groups.some((group) => group.rows < 0)
+  ) {
+    throw new ScorelineError(
+      'input',
+      `${shown(path)}: its footer says ${rows} rows, its row groups ${sum}; the file is damaged`,
+    );
   }
 }
 
 async function rowCounts(database: Database, list: string): Promise<Map<string, number>> {
-  const rows = await database.rows(`SELECT file_name, num_rows FROM parquet_file_metadata(${list})`);
-  return new Map(rows.map((row) => [String(row['file_name']), Number(row['num_rows'])]));
+  const rows = await database.rows(
+    `SELECT file_name, num_rows FROM parquet_file_metadata(${list})`,
+  );
+  return new Map(rows.map((row) => [String(row.file_name), Number(row.num_rows)]));
 }
 
-async function rowGroups(database: Database, list: string): Promise<Map<string, { rows: number; bytes: number }[]>> {
+async function rowGroups(
+  database: Database,
+  list: string,
+): Promise<Map<string, { rows: number; bytes: number }[]>> {
   const rows = await database.rows(
     'SELECT file_name, any_value(row_group_num_rows) AS n, sum(total_uncompressed_size) AS bytes ' +
       `FROM parquet_metadata(${list}) GROUP BY file_name, row_group_id ORDER BY file_name, row_group_id`,
   );
   const groups = new Map<string, { rows: number; bytes: number }[]>();
   for (const row of rows) {
-    const name = String(row['file_name']);
-    const group = { rows: Number(row['n']), bytes: Math.max(0, Number(row['bytes'])) };
+    const name = String(row.file_name);
+    const group = { rows: Number(row.n), bytes: Math.max(0, Number(row.bytes)) };
     const known = groups.get(name);
     if (known === undefined) groups.set(name, [group]);
     else known.push(group);
@@ -217,7 +263,10 @@ async function rowGroups(database: Database, list: string): Promise<Map<string, 
 }
 
 /** The schema of each file as DuckDB reads it; files whose footers declare the same columns are asked once. */
-async function schemasOf(database: Database, list: string): Promise<Map<string, readonly SchemaColumn[]>> {
+async function schemasOf(
+  database: Database,
+  list: string,
+): Promise<Map<string, readonly SchemaColumn[]>> {
   const declared = await database.rows(
     'SELECT file_name, list(struct_pack(name, type, type_length, num_children, repetition_type, converted_type, scale, precision, ' +
       `logical_type, duckdb_type) ORDER BY column_id)::VARCHAR AS columns FROM parquet_schema(${list}) GROUP BY file_name`,
@@ -225,8 +274,8 @@ async function schemasOf(database: Database, list: string): Promise<Map<string, 
   const byDeclaration = new Map<string, readonly SchemaColumn[]>();
   const schemas = new Map<string, readonly SchemaColumn[]>();
   for (const row of declared) {
-    const name = String(row['file_name']);
-    const declaration = String(row['columns']);
+    const name = String(row.file_name);
+    const declaration = String(row.columns);
     let schema = byDeclaration.get(declaration);
     if (schema === undefined) {
       schema = await schemaOf(database, name);
@@ -241,7 +290,10 @@ async function schemaOf(database: Database, absolute: string): Promise<SchemaCol
   const rows = await database.rows(
     `DESCRIBE SELECT * FROM read_parquet(${quotePath(absolute)}, hive_partitioning = false)`,
   );
-  return rows.map((row) => ({ name: String(row['column_name']), type: String(row['column_type']) }));
+  return rows.map((row) => ({
+    name: String(row.column_name),
+    type: String(row.column_type),
+  }));
 }
 
 /** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */
@@ -253,16 +305,20 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
         "SELECT function_name AS name FROM duckdb_functions() WHERE function_type = 'scalar' " +
           "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT')",
       )
-    ).map((row) => String(row['name'])),
+    ).map((row) => String(row.name)),
   );
   const [parsed] = await database.rows(
     `SELECT json_serialize_sql(${quoteText(expressionStatement(expression))})::VARCHAR AS parsed`,
   );
-  checkExpression(String(parsed?.['parsed']), where, (name) => deterministic.has(name));
-  const row = columns.map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`).join(', ');
+  checkExpression(String(parsed?.parsed), where, (name) => deterministic.has(name));
+  const row = columns
+    .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
+    .join(', ');
   try {
-    const described = await database.rows(`DESCRIBE SELECT (\n${expression}\n) AS verdict FROM (SELECT ${row})`);
-    const type = String(described[0]?.['column_type']);
+    const described = await database.rows(
+      `DESCRIBE SELECT (\n${expression}\n) AS verdict FROM (SELECT ${row})`,
+    );
+    const type = String(described[0]?.column_type);
     if (type !== 'BOOLEAN') {
       throw new ScorelineError('usage', `${where}: must be true or false, but its type is ${type}`);
     }
@@ -276,23 +332,27 @@ export async function checkKeyUnique(database: Database, ask: CheckKey): Promise
   const { unit, key, files, partition, scoring } = ask;
   const name = `"${key.replaceAll('"', '""')}"`;
   const select = [`${name} AS key`];
-  if (scoring.where !== undefined) select.push(`coalesce(CAST((\n${scoring.where}\n) AS BOOLEAN), false) AS passes`);
+  if (scoring.where !== undefined)
+    select.push(`coalesce(CAST((\n${scoring.where}\n) AS BOOLEAN), false) AS passes`);
   const source = segmentsOf({ files, partition, types: scoring.types })
     .map((segment) => segmentSql(segment, select))
     .join(' UNION ALL ');
-  const rows = scoring.where === undefined ? `(${source})` : `(SELECT key FROM (${source}) WHERE passes)`;
+  const rows =
+    scoring.where === undefined ? `(${source})` : `(SELECT key FROM (${source}) WHERE passes)`;
   const where = `partition ${shown(unit === '' ? '.' : unit)}: input.key "${shown(key)}"`;
   try {
     const [totals] = await database.rows(
       `SELECT count(*) AS n, count(key) AS given, count(DISTINCT key) AS distinct_keys FROM ${rows}`,
     );
-    const nulls = Number(totals?.['n']) - Number(totals?.['given']);
+    const nulls = Number(totals?.n) - Number(totals?.given);
     if (nulls > 0) throw new ScorelineError('input', `${where} is null in ${nulls} rows`);
-    if (totals?.['given'] === totals?.['distinct_keys']) return;
+    if (totals?.given === totals?.distinct_keys) return;
     const twins = await database.rows(
       `SELECT key::VARCHAR AS key, count(*) AS n FROM ${rows} GROUP BY ALL HAVING n > 1 ORDER BY n DESC, key LIMIT 3`,
     );
-    const examples = twins.map((twin) => `${shown(String(twin['key']), 40)} (${twin['n']} times)`).join(', ');
+    const examples = twins
+      .map((twin) => `${shown(String(twin.key), 40)} (${twin.n} times)`)
+      .join(', ');
     throw new ScorelineError('input', `${where} is not unique: ${examples}`);
   } catch (error) {
     throw duckdbError(error, where, 'input');

@@ -11,9 +11,15 @@ import {
   recordBatchOf,
   type TypedArray,
 } from '../base/columns.js';
-import { type ElementType, elementOfSqlType, quoteName, sqlTypeOfElement } from '../base/duckdb.js';
+import { quoteName } from '../base/duckdb.js';
+import { type ElementType, elementOfSqlType, sqlTypeOfElement } from '../base/elements.js';
 import { assertNever, ScorelineError, shown } from '../base/errors.js';
-import { castFor, columnProblems, type ColumnSource, type InputBinding } from '../plan/signature.js';
+import {
+  type ColumnSource,
+  castFor,
+  columnProblems,
+  type InputBinding,
+} from '../plan/signature.js';
 import type { QuarantineReason } from './quarantine.js';
 import type { FetchColumn, Segment } from './read.js';
 
@@ -40,7 +46,11 @@ export interface FeaturesPlan {
 
 /** Plans the features of a segment. Throws `input` with every column that does not fit. */
 export function planFeatures(segment: Segment, inputs: readonly InputBinding[]): FeaturesPlan {
-  const problems = columnProblems(segment.columns, { inputs, outputs: [], fixedBatch: undefined }, []);
+  const problems = columnProblems(
+    segment.columns,
+    { inputs, outputs: [], fixedBatch: undefined },
+    [],
+  );
   if (problems.length > 0) {
     const path = shown(segment.files[0]!.path);
     throw new ScorelineError('input', problems.map((problem) => `${path}: ${problem}`).join('\n'));
@@ -68,7 +78,8 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
 }
 
 function elementOfInput(input: InputBinding): ElementType {
-  if (input.element === 'float16') throw new ScorelineError('model', 'float16 inputs are not supported yet');
+  if (input.element === 'float16')
+    throw new ScorelineError('model', 'float16 inputs are not supported yet');
   return input.element;
 }
 
@@ -95,16 +106,27 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
     return { value, fetched: element, conversion: 'none', failed, lossy };
   }
   const source = elementOfSqlType(column.type);
-  if (kind === undefined || source === undefined) throw new TypeError(`no cast from ${column.type} to ${element}`);
+  if (kind === undefined || source === undefined)
+    throw new TypeError(`no cast from ${column.type} to ${element}`);
   if (source === element) return { value: x, fetched: element, conversion: 'none' };
   if (element === 'float32' || element === 'float64') return floatCast(x, source, element);
   if (source === 'float32' || source === 'float64') {
     // A fraction has no place in an integer: only whole numbers convert.
     const value = `CASE WHEN ${x} = trunc(${x}) THEN TRY_CAST(${x} AS ${target}) END`;
-    return { value, fetched: element, conversion: 'none', failed: `${x} IS NOT NULL AND ${value} IS NULL` };
+    return {
+      value,
+      fetched: element,
+      conversion: 'none',
+      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
+    };
   }
   const value = `TRY_CAST(${x} AS ${target})`;
-  return { value, fetched: element, conversion: 'none', failed: `${x} IS NOT NULL AND ${value} IS NULL` };
+  return {
+    value,
+    fetched: element,
+    conversion: 'none',
+    failed: `${x} IS NOT NULL AND ${value} IS NULL`,
+  };
 }
 
 function floatCast(x: string, source: ElementType, element: 'float32' | 'float64'): Cast {
@@ -126,7 +148,11 @@ function floatCast(x: string, source: ElementType, element: 'float32' | 'float64
     case 'int16':
     case 'uint16':
     case 'float32':
-      return { value: `CAST(${x} AS ${sqlTypeOfElement(element)})`, fetched: element, conversion: 'none' };
+      return {
+        value: `CAST(${x} AS ${sqlTypeOfElement(element)})`,
+        fetched: element,
+        conversion: 'none',
+      };
     case 'utf8':
       throw new TypeError('text does not convert to a float by itself');
     default:
@@ -139,7 +165,11 @@ export interface FeatureBatch {
   /** One column a feature, of the input's element type; missing floats are NaN. Rows that are bad hold 0 or ''. */
   readonly batch: RecordBatch;
   /** The rows that cannot be scored, in order. */
-  readonly bad: readonly { readonly row: number; readonly reason: QuarantineReason; readonly column: string }[];
+  readonly bad: readonly {
+    readonly row: number;
+    readonly reason: QuarantineReason;
+    readonly column: string;
+  }[];
 }
 
 /** Converts a batch. Adds to `lossyCasts`, by column, how many values a cast has changed. */
@@ -199,7 +229,11 @@ function withoutNulls(column: Column, rows: number, report: (row: number) => voi
   return { element, values, validity: undefined };
 }
 
-function convert(column: Column, feature: FeaturePlan, rows: number): { column: Column; lossy: number } {
+function convert(
+  column: Column,
+  feature: FeaturePlan,
+  rows: number,
+): { column: Column; lossy: number } {
   const { values, validity } = column;
   if (feature.conversion === 'none' || Array.isArray(values)) return { column, lossy: 0 };
   const target = newArray(feature.element, rows);
@@ -231,14 +265,18 @@ function convertValues(
 }
 
 /** float64 to float32; counts the values that are not the same afterwards. */
-function narrow(source: Float64Array, target: Float32Array, validity: Uint8Array | undefined): number {
+function narrow(
+  source: Float64Array,
+  target: Float32Array,
+  validity: Uint8Array | undefined,
+): number {
   let lossy = 0;
   for (let row = 0; row < target.length; row++) {
     const value = source[row]!;
     const narrowed = Math.fround(value);
     target[row] = narrowed;
     // NaN is kept as NaN; what stands at a null is not looked at.
-    if (narrowed !== value && value === value && isValid(validity, row)) lossy++;
+    if (narrowed !== value && !Number.isNaN(value) && isValid(validity, row)) lossy++;
   }
   return lossy;
 }

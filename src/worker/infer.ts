@@ -1,6 +1,6 @@
 /** Runs the model over feature batches, on a fixed grid, and holds every output to one row for each row. */
 import { columnOf, newArray, type TypedArray } from '../base/columns.js';
-import type { ElementType } from '../base/duckdb.js';
+import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
 import type { InputBinding, OutputBinding } from '../plan/signature.js';
@@ -44,7 +44,8 @@ export async function inferBatch(
   if (badRows.size === rows) return { outputs: new Map(), bad: features.bad };
   const feeds = feedsOf(options, features, rows, badRows);
   const outputs = await runModel(options, feeds, options.fixedBatch ?? rows, rows);
-  const bad = options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
+  const bad =
+    options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
   return { outputs, bad: [...features.bad, ...bad].sort((a, b) => a.row - b.row) };
 }
 
@@ -59,7 +60,8 @@ export async function dependsOnBatch(
   scored: ScoredBatch,
 ): Promise<boolean | undefined> {
   const few = Math.min(256, Math.floor(rows / 2));
-  if (few === 0 || options.fixedBatch !== undefined || features.bad.some(({ row }) => row < few)) return undefined;
+  if (few === 0 || options.fixedBatch !== undefined || features.bad.some(({ row }) => row < few))
+    return undefined;
   const feeds = feedsOf(options, features, few, new Set());
   const alone = await runModel(options, feeds, few, few);
   return [...alone].some(([name, { values, width }]) => {
@@ -96,7 +98,11 @@ function feedsOf(
   return feeds;
 }
 
-function fillBadRows(values: TypedArray | (string | null)[], rows: number, badRows: ReadonlySet<number>): void {
+function fillBadRows(
+  values: TypedArray | (string | null)[],
+  rows: number,
+  badRows: ReadonlySet<number>,
+): void {
   if (badRows.size === 0) return;
   let good = 0;
   while (badRows.has(good)) good++;
@@ -129,7 +135,8 @@ function rowMajor(
       for (let row = 0; row < rows; row++) target[row * width + column] = source[row]! as never;
     });
   }
-  for (let row = rows; row < sent; row++) target.copyWithin(row * width, (rows - 1) * width, rows * width);
+  for (let row = rows; row < sent; row++)
+    target.copyWithin(row * width, (rows - 1) * width, rows * width);
   return target;
 }
 
@@ -161,13 +168,18 @@ async function runModel(
   try {
     results = await options.session.run(feeds, [...widths.keys()]);
   } catch (error) {
-    throw new ScorelineError('model', `model ${options.shownAs}: ${runtimeMessage(error)}`, { cause: error });
+    throw new ScorelineError('model', `model ${options.shownAs}: ${runtimeMessage(error)}`, {
+      cause: error,
+    });
   }
   const outputs = new Map<string, OutputColumn>();
   for (const [name, { element, shape, values }] of results) {
     const problem = outputProblem(shape, sent, widths.get(name) ?? 1);
     if (problem !== undefined) {
-      throw new ScorelineError('model', `model ${options.shownAs}: output "${shown(name)}" ${problem}`);
+      throw new ScorelineError(
+        'model',
+        `model ${options.shownAs}: output "${shown(name)}" ${problem}`,
+      );
     }
     const width = widths.get(name) ?? 1;
     outputs.set(name, {
@@ -180,7 +192,11 @@ async function runModel(
 }
 
 /** What is wrong with an output's shape for `rows` rows of `width` elements each. */
-export function outputProblem(shape: readonly number[], rows: number, width: number): string | undefined {
+export function outputProblem(
+  shape: readonly number[],
+  rows: number,
+  width: number,
+): string | undefined {
   if (shape.length === 0 || shape[0] !== rows) {
     return `has shape [${shape.join(', ')}] for ${rows} rows: a model must give one row for each`;
   }
@@ -202,7 +218,8 @@ function nonFiniteRows(
     const [from, to] = index === undefined ? [0, width] : [index, index + 1];
     for (let row = 0; row < rows; row++) {
       for (let at = row * width + from; at < row * width + to; at++) {
-        if (!Number.isFinite(values[at]) && !badRows.has(row) && !found.has(row)) found.set(row, column);
+        if (!Number.isFinite(values[at]) && !badRows.has(row) && !found.has(row))
+          found.set(row, column);
       }
     }
   }

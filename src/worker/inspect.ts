@@ -13,7 +13,9 @@ export async function inspectPath(
   openSession: OpenSession,
   path: string,
 ): Promise<Inspection> {
-  return (await startsLikeParquet(path)) ? inspectParquet(await open(), path) : inspectModel(openSession, path);
+  return (await startsLikeParquet(path))
+    ? inspectParquet(await open(), path)
+    : inspectModel(openSession, path);
 }
 
 async function startsLikeParquet(path: string): Promise<boolean> {
@@ -50,25 +52,32 @@ async function inspectParquet(database: Database, path: string): Promise<Inspect
         `FROM parquet_metadata(${file}) GROUP BY 1, column_id ORDER BY column_id`,
     );
     const lines = [
-      `${shown(path)}: Parquet, ${meta?.['num_rows']} rows in ${meta?.['num_row_groups']} row groups, ${meta?.['file_size_bytes']} bytes`,
-      `written by ${shown(String(meta?.['created_by'] ?? 'unknown'))}`,
+      `${shown(path)}: Parquet, ${meta?.num_rows} rows in ${meta?.num_row_groups} row groups, ${meta?.file_size_bytes} bytes`,
+      `written by ${shown(String(meta?.created_by ?? 'unknown'))}`,
       '',
       'columns',
-      ...columns.map((column) => `  ${shown(String(column['name']))}  ${shown(String(column['type']))}`),
+      ...columns.map((column) => `  ${shown(String(column.name))}  ${shown(String(column.type))}`),
       '',
       'storage',
       ...stored.map(
         (column) =>
-          `  ${shown(String(column['path']))}  ${column['compression']}  ${shown(String(column['encodings']))}  nulls ${column['nulls'] ?? 'unknown'}`,
+          `  ${shown(String(column.path))}  ${column.compression}  ${shown(String(column.encodings))}  nulls ${column.nulls ?? 'unknown'}`,
       ),
       '',
       'row groups',
       ...groups
         .slice(0, 20)
-        .map((group) => `  ${group['group']}: ${group['rows']} rows, ${group['bytes']} bytes (${group['compressed']} compressed)`),
+        .map(
+          (group) =>
+            `  ${group.group}: ${group.rows} rows, ${group.bytes} bytes (${group.compressed} compressed)`,
+        ),
       ...(groups.length > 20 ? [`  … ${groups.length - 20} more`] : []),
     ];
-    return { kind: 'parquet', lines, json: { kind: 'parquet', path, ...meta, columns, storage: stored, rowGroups: groups } };
+    return {
+      kind: 'parquet',
+      lines,
+      json: { kind: 'parquet', path, ...meta, columns, storage: stored, rowGroups: groups },
+    };
   } catch (error) {
     throw duckdbError(error, shown(path), 'input');
   }
@@ -78,25 +87,40 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
   const file = await readOnnxFile(path);
   const ask = { path, shownAs: shownModel(path), device: 'cpu', columns: undefined };
   const facts = await describeModel(ask, openSession);
-  const opsets = file.opsets.map(({ domain, version }) => `${shown(domain === '' ? 'ai.onnx' : domain)} ${version}`);
+  const opsets = file.opsets.map(
+    ({ domain, version }) => `${shown(domain === '' ? 'ai.onnx' : domain)} ${version}`,
+  );
   const metadata = [...Object.entries(file.metadata)];
   const lines = [
     `${shown(path)}: ONNX model, ${facts.bytes} bytes, sha256 ${facts.sha256[0]}`,
     `made by ${shown(`${file.producer} ${file.producerVersion}`.trim() || 'unknown')}, IR version ${file.irVersion}, opsets ${opsets.join(', ')}`,
     '',
     'inputs',
-    ...facts.inputs.map((spec) => `  ${shown(spec.name)}  ${spec.element ?? 'not a tensor'} ${shapeText(spec)}`),
+    ...facts.inputs.map(
+      (spec) => `  ${shown(spec.name)}  ${spec.element ?? 'not a tensor'} ${shapeText(spec)}`,
+    ),
     '',
     'outputs',
     ...facts.outputs.map(({ name, element, width, problem }) => {
-      const type = element === undefined ? 'not a tensor' : `${element}, ${width ?? 'unknown'} a row`;
+      const type =
+        element === undefined ? 'not a tensor' : `${element}, ${width ?? 'unknown'} a row`;
       return `  ${shown(name)}  ${type}${problem === undefined ? '' : ` (${problem})`}`;
     }),
     '',
     'operators',
-    ...file.ops.map(({ domain, op, count }) => `  ${shown(domain === '' ? op : `${domain}.${op}`)} × ${count}`),
-    ...(file.externalData.length > 0 ? ['', `external data: ${file.externalData.map((name) => shown(name)).join(', ')}`] : []),
-    ...(metadata.length > 0 ? ['', 'metadata', ...metadata.map(([key, value]) => `  ${shown(key)}: ${shown(String(value))}`)] : []),
+    ...file.ops.map(
+      ({ domain, op, count }) => `  ${shown(domain === '' ? op : `${domain}.${op}`)} × ${count}`,
+    ),
+    ...(file.externalData.length > 0
+      ? ['', `external data: ${file.externalData.map((name) => shown(name)).join(', ')}`]
+      : []),
+    ...(metadata.length > 0
+      ? [
+          '',
+          'metadata',
+          ...metadata.map(([key, value]) => `  ${shown(key)}: ${shown(String(value))}`),
+        ]
+      : []),
   ];
   return {
     kind: 'model',

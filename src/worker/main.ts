@@ -1,7 +1,7 @@
 /** A worker: answers the parent's requests, one at a time, until the channel closes. */
 import { Worker } from 'node:worker_threads';
-import { Database, isFatal } from '../base/duckdb.js';
-import { devices, Session } from '../base/onnx.js';
+import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
+import { devices, runtimeVersion, Session } from '../base/onnx.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
@@ -15,7 +15,9 @@ import {
 } from './protocol.js';
 import { scoreTask } from './score-task.js';
 
-const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), { workerData: process.ppid });
+const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
+  workerData: process.ppid,
+});
 watchdog.unref();
 // The parent decides when a worker ends; a signal to the whole group (Ctrl-C) reaches workers too.
 process.on('SIGINT', () => undefined);
@@ -52,7 +54,9 @@ function openSession(model: { path: string; shownAs: string; device: string }): 
   return session.opened;
 }
 
-type Handlers = { [Kind in RequestKind]: (ask: Requests[Kind]['ask']) => Promise<Requests[Kind]['answer']> };
+type Handlers = {
+  [Kind in RequestKind]: (ask: Requests[Kind]['ask']) => Promise<Requests[Kind]['answer']>;
+};
 
 const handlers: Handlers = {
   'describe-model': (ask) => describeModel(ask, openSession),
@@ -72,7 +76,10 @@ const handlers: Handlers = {
       onProgress: (rows) => send({ scoreline: 'progress', rows }),
     }),
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
-  devices: async () => devices(),
+  environment: async () => ({
+    versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },
+    devices: devices(),
+  }),
 };
 
 async function answer(request: Extract<ToWorker, { scoreline: 'request' }>): Promise<void> {
@@ -80,9 +87,19 @@ async function answer(request: Extract<ToWorker, { scoreline: 'request' }>): Pro
   try {
     // The parent is this same program: its messages have the types of `Requests`.
     const result = await handlers[kind](ask as never);
-    send({ scoreline: 'answer', id, answer: result, peakBytes: process.resourceUsage().maxRSS * 1024 });
+    send({
+      scoreline: 'answer',
+      id,
+      answer: result,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+    });
   } catch (error) {
-    send({ scoreline: 'failure', id, error: toWire(error), fatal: isFatal(error) || isFatal(causeOf(error)) });
+    send({
+      scoreline: 'failure',
+      id,
+      error: toWire(error),
+      fatal: isFatal(error) || isFatal(causeOf(error)),
+    });
   }
 }
 

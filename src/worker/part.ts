@@ -11,20 +11,27 @@ import {
   type Appender,
   columnSqlType,
   type Database,
-  type ElementType,
   quoteName,
   quotePath,
   quoteText,
 } from '../base/duckdb.js';
+import type { ElementType } from '../base/elements.js';
 import { putFolderIfAbsent } from '../base/files.js';
 import { canonicalJson, hashFile, type Json } from '../base/hash.js';
-import { balances, ledgerSchema, type PartRecord, type StoredFile, sumLedgers } from '../plan/manifest.js';
+import {
+  balances,
+  dataExtension,
+  dataFileName,
+  ledgerSchema,
+  type PartRecord,
+  type StoredFile,
+  sumLedgers,
+} from '../plan/manifest.js';
 import type { OutputBinding } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
 import type { TaskOrder, TaskResult } from './protocol.js';
 import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';
-
 
 const scoresSchema = z.object({
   format: z.literal(1),
@@ -52,7 +59,9 @@ export class ScoreTable {
   /** Creates the empty tables; those of an earlier task are dropped. */
   static async create(database: Database, order: TaskOrder): Promise<ScoreTable> {
     const table = new ScoreTable(database, order);
-    const columns = table.outputs.map(({ element, width }, i) => `, o${i} ${columnSqlType(element, width)}`);
+    const columns = table.outputs.map(
+      ({ element, width }, i) => `, o${i} ${columnSqlType(element, width)}`,
+    );
     await database.run(`CREATE OR REPLACE TABLE scores (status UTINYINT${columns.join('')})`);
     await database.run(
       'CREATE OR REPLACE TABLE bad (bad_row UINTEGER, reason VARCHAR, bad_column VARCHAR, message VARCHAR)',
@@ -114,7 +123,9 @@ export class ScoreTable {
     const folder = join(order.temporaryFolder, 'scores');
     await mkdir(folder, { recursive: true });
     const columns = this.outputs.map((_, i) =>
-      this.bad.length === 0 ? `o${i}` : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
+      this.bad.length === 0
+        ? `o${i}`
+        : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
     );
     await this.database.run(
       `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
@@ -132,11 +143,15 @@ export class ScoreTable {
   /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
   static async load(database: Database, order: TaskOrder): Promise<ScoresRecord> {
     const table = await ScoreTable.create(database, order);
-    const columns = table.outputs.map(({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`);
+    const columns = table.outputs.map(
+      ({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`,
+    );
     await database.run(
       `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(join(order.scoreFolder, 'scores.parquet'))})`,
     );
-    const record = scoresSchema.parse(JSON.parse(await readFile(join(order.scoreFolder, 'scores.json'), 'utf8')));
+    const record = scoresSchema.parse(
+      JSON.parse(await readFile(join(order.scoreFolder, 'scores.json'), 'utf8')),
+    );
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
       await database.run(
         `INSERT INTO bad SELECT * FROM read_parquet(${quotePath(join(order.scoreFolder, 'bad.parquet'))})`,
@@ -149,7 +164,11 @@ export class ScoreTable {
 function distinctOutputs(columns: readonly OutputBinding[]) {
   const outputs = new Map<string, { name: string; element: ElementType; width: number }>();
   for (const { output, element, width } of columns) {
-    outputs.set(output, { name: output, element: element === 'float16' ? 'float32' : element, width });
+    outputs.set(output, {
+      name: output,
+      element: element === 'float16' ? 'float32' : element,
+      width,
+    });
   }
   return [...outputs.values()];
 }
@@ -170,7 +189,8 @@ function spread(
   if (Array.isArray(values)) {
     const texts = new Array<string>(span * width).fill('');
     positions.forEach((position, row) => {
-      for (let i = 0; i < width; i++) texts[(position - rowStart) * width + i] = values[row * width + i]!;
+      for (let i = 0; i < width; i++)
+        texts[(position - rowStart) * width + i] = values[row * width + i]!;
     });
     return texts;
   }
@@ -178,7 +198,10 @@ function spread(
   const source = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const target = new Uint8Array(span * bytesPerRow);
   positions.forEach((position, row) => {
-    target.set(source.subarray(row * bytesPerRow, (row + 1) * bytesPerRow), (position - rowStart) * bytesPerRow);
+    target.set(
+      source.subarray(row * bytesPerRow, (row + 1) * bytesPerRow),
+      (position - rowStart) * bytesPerRow,
+    );
   });
   return target;
 }
@@ -211,18 +234,38 @@ export async function writePart(
   await mkdir(folder, { recursive: true });
   const ledger = sumLedgers(inputs.map((input) => input.ledger));
   const stored = await database.rows('SELECT count(*)::INTEGER AS stored FROM scores');
-  if (!balances(ledger) || stored[0]?.['stored'] !== order.rows || ledger.rows !== order.rows) {
-    throw new Error(`task ${order.name}: the ledger does not balance: ${JSON.stringify(ledger)} of ${order.rows}`);
+  if (!balances(ledger) || stored[0]?.stored !== order.rows || ledger.rows !== order.rows) {
+    throw new Error(
+      `task ${order.name}: the ledger does not balance: ${JSON.stringify(ledger)} of ${order.rows}`,
+    );
   }
-  const dataPath = join(folder, order.publishing.format === 'csv' ? 'data.csv' : 'data.parquet');
-  const data = await copyTo(database, dataSql(order, segments, ledger.scored), dataPath, copyOptions(order), ledger.scored);
+  const dataPath = join(folder, dataFileName(dataExtension(order.publishing)));
+  const data = await copyTo(
+    database,
+    dataSql(order, segments, ledger.scored),
+    dataPath,
+    copyOptions(order),
+    ledger.scored,
+  );
   let quarantine: StoredFile | null = null;
   if (ledger.quarantined > 0) {
     const path = join(folder, 'quarantine.parquet');
     const options = 'FORMAT parquet, COMPRESSION zstd';
-    quarantine = await copyTo(database, quarantineSql(order, segments), path, options, ledger.quarantined);
+    quarantine = await copyTo(
+      database,
+      quarantineSql(order, segments),
+      path,
+      options,
+      ledger.quarantined,
+    );
   }
-  const part: PartRecord = { key: order.partKey, scoreKey: order.scoreKey, ledger, data, quarantine };
+  const part: PartRecord = {
+    key: order.partKey,
+    scoreKey: order.scoreKey,
+    ledger,
+    data,
+    quarantine,
+  };
   await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs } as Json)}\n`);
   await putFolderIfAbsent(folder, order.partFolder);
   return part;
@@ -236,15 +279,16 @@ async function copyTo(
   expected: number,
 ): Promise<StoredFile> {
   const [answer] = await database.rows(`COPY (${select}) TO ${quoteText(path)} (${options})`);
-  if (Number(answer?.['Count']) !== expected) {
-    throw new Error(`${Number(answer?.['Count'])} rows written, expected ${expected}`);
+  if (Number(answer?.Count) !== expected) {
+    throw new Error(`${Number(answer?.Count)} rows written, expected ${expected}`);
   }
   const { sha256 } = await hashFile(path);
   return { sha256, bytes: (await stat(path)).size, rows: expected };
 }
 
 function copyOptions({ publishing }: TaskOrder): string {
-  if (publishing.format === 'csv') return `FORMAT csv, HEADER true, COMPRESSION ${publishing.compression}`;
+  if (publishing.format === 'csv')
+    return `FORMAT csv, HEADER true, COMPRESSION ${publishing.compression}`;
   return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072`;
 }
 
@@ -265,18 +309,22 @@ function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number)
 }
 
 /** The rows set aside: their original columns (not those of the folder), their place and the reason. */
-function quarantineSql(order: TaskOrder, segments: readonly Segment[]): string {
+function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string {
   const types = unifyColumns(segments);
   const names = [
     ...new Set(
-      segments.flatMap(({ columns }) => columns.filter(({ partition }) => !partition).map(({ name }) => name)),
+      segments.flatMap(({ columns }) =>
+        columns.filter(({ partition }) => !partition).map(({ name }) => name),
+      ),
     ),
   ].filter((name) => !/^scoreline_/i.test(name));
   const rows = segments.map((segment) => {
     const own = new Set(segment.columns.map(({ name }) => name));
     const columns = names.map((name, i) => {
       const type = types.get(name) ?? 'VARCHAR';
-      return own.has(name) ? `CAST(${quoteName(name)} AS ${type}) AS q${i}` : `CAST(NULL AS ${type}) AS q${i}`;
+      return own.has(name)
+        ? `CAST(${quoteName(name)} AS ${type}) AS q${i}`
+        : `CAST(NULL AS ${type}) AS q${i}`;
     });
     const paths = segment.files.map(({ path }) => quoteText(path)).join(', ');
     columns.push(`([${paths}])[file_index + 1] AS place_file`, 'file_row_number AS place_row');

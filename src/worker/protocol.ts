@@ -96,14 +96,17 @@ export interface Requests {
   'check-key': { readonly ask: CheckKey; readonly answer: null };
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
-  devices: {
-    readonly ask: null;
-    readonly answer: readonly { readonly name: string; readonly unusable?: string }[];
-  };
+  environment: { readonly ask: null; readonly answer: Environment };
 }
 
 /** The kinds of request. */
 export type RequestKind = keyof Requests;
+
+/** What native code a worker runs, and on which devices. */
+export interface Environment {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly devices: readonly { readonly name: string; readonly unusable?: string }[];
+}
 
 /** A model to describe. `columns` counts the listed features, for a model that leaves its width open. */
 export interface DescribeModel {
@@ -140,14 +143,29 @@ export interface Inspection {
 /** A message to a worker. */
 export type ToWorker =
   | { readonly scoreline: 'setup'; readonly setup: WorkerSetup }
-  | { readonly scoreline: 'request'; readonly id: number; readonly kind: RequestKind; readonly ask: unknown };
+  | {
+      readonly scoreline: 'request';
+      readonly id: number;
+      readonly kind: RequestKind;
+      readonly ask: unknown;
+    };
 
 /** A message from a worker. `progress` also shows that it is alive. */
 export type FromWorker =
   | { readonly scoreline: 'ready' }
   | { readonly scoreline: 'progress'; readonly rows: number }
-  | { readonly scoreline: 'answer'; readonly id: number; readonly answer: unknown; readonly peakBytes: number }
-  | { readonly scoreline: 'failure'; readonly id: number; readonly error: WireError; readonly fatal: boolean };
+  | {
+      readonly scoreline: 'answer';
+      readonly id: number;
+      readonly answer: unknown;
+      readonly peakBytes: number;
+    }
+  | {
+      readonly scoreline: 'failure';
+      readonly id: number;
+      readonly error: WireError;
+      readonly fatal: boolean;
+    };
 
 /** An error in a form that crosses between processes. */
 export interface WireError {
@@ -159,7 +177,8 @@ export interface WireError {
 
 /** An error as a message; what is not a `ScorelineError` is a bug. */
 export function toWire(error: unknown, depth = 0): WireError {
-  const cause = error instanceof Error && error.cause !== undefined && depth < 5 ? error.cause : undefined;
+  const cause =
+    error instanceof Error && error.cause !== undefined && depth < 5 ? error.cause : undefined;
   return {
     code: error instanceof ScorelineError ? error.code : 'bug',
     message: messageOf(error),
@@ -172,14 +191,21 @@ export function toWire(error: unknown, depth = 0): WireError {
 export function fromWire(wire: WireError): Error {
   const options = wire.cause === undefined ? {} : { cause: fromWire(wire.cause) };
   const error =
-    wire.code === 'bug' ? new Error(wire.message, options) : new ScorelineError(wire.code, wire.message, options);
+    wire.code === 'bug'
+      ? new Error(wire.message, options)
+      : new ScorelineError(wire.code, wire.message, options);
   if (wire.stack !== undefined) error.stack = wire.stack;
   return error;
 }
 
 /** Whether a value is a message of scoreline's: others on the channel are ignored. */
 export function isMessage(value: unknown): value is { scoreline: string } {
-  return typeof value === 'object' && value !== null && 'scoreline' in value && typeof value.scoreline === 'string';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'scoreline' in value &&
+    typeof value.scoreline === 'string'
+  );
 }
 
 /** Whether a text is an error code. */

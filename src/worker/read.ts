@@ -1,9 +1,20 @@
 /** Reads the rows of a task from its files as record batches. */
-import { type ColumnBuilder as Builder, ColumnBuilder, type RecordBatch, recordBatchOf } from '../base/columns.js';
-import { type Chunk, type Database, type ElementType, quoteName, quotePath, quoteText } from '../base/duckdb.js';
+import {
+  type ColumnBuilder as Builder,
+  ColumnBuilder,
+  type RecordBatch,
+  recordBatchOf,
+} from '../base/columns.js';
+import { type Chunk, type Database, quoteName, quotePath, quoteText } from '../base/duckdb.js';
+import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import type { PartitionValue } from '../plan/dataset.js';
-import { type ColumnSource, type ColumnType, columnsOfFile, unifiedType } from '../plan/signature.js';
+import {
+  type ColumnSource,
+  type ColumnType,
+  columnsOfFile,
+  unifiedType,
+} from '../plan/signature.js';
 import type { OrderFile } from './protocol.js';
 
 /** Neighbouring files of a task that have the same schema: they are read by one query. */
@@ -31,7 +42,11 @@ export function segmentsOf({ files, partition, types }: RowSource): Segment[] {
     const last = segments.at(-1);
     // A range within a file is a query of its own: the range is a filter on the row number.
     if (last !== undefined && own === schema && isWhole(file) && last.files.every(isWhole)) {
-      segments[segments.length - 1] = { ...last, files: [...last.files, file], rows: last.rows + rows };
+      segments[segments.length - 1] = {
+        ...last,
+        files: [...last.files, file],
+        rows: last.rows + rows,
+      };
     } else {
       const columns = columnsOfFile(file.path, file.schema, partition, types);
       segments.push({ files: [file], columns, partition, rows });
@@ -60,7 +75,8 @@ export function segmentSql(segment: Segment, select: readonly string[]): string 
     }
   }
   const partition = segment.partition.map(({ name, value }) => {
-    const type = segment.columns.find((column) => column.partition && column.name === name)?.type ?? 'VARCHAR';
+    const type =
+      segment.columns.find((column) => column.partition && column.name === name)?.type ?? 'VARCHAR';
     return `, ${partitionSql(value, type)} AS ${quoteName(name)}`;
   });
   const paths = segment.files.map(({ absolute }) => quotePath(absolute)).join(', ');
@@ -126,10 +142,16 @@ export async function* readBatches<Plan extends SegmentPlan>(
     if (collector === undefined || !collector.fits(plan)) {
       const rest = collector?.finish();
       if (rest !== undefined) yield rest;
-      collector = new BatchCollector(plan, options.batchRows, position, options.where !== undefined);
+      collector = new BatchCollector(
+        plan,
+        options.batchRows,
+        position,
+        options.where !== undefined,
+      );
     }
     const select = plan.fetch.map(({ sql, name }) => `${sql} AS ${quoteName(name)}`);
-    if (options.where !== undefined) select.push(`coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`);
+    if (options.where !== undefined)
+      select.push(`coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`);
     if (select.length === 0) select.push('1');
     const expected = position + segment.rows;
     for await (const chunk of database.chunks(segmentSql(segment, select))) {

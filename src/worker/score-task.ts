@@ -7,7 +7,7 @@ import { stampOf, stampText } from '../base/hash.js';
 import type { Session } from '../base/onnx.js';
 import { planFeatures, toFeatures } from './features.js';
 import { dependsOnBatch, type InferenceOptions, inferBatch } from './infer.js';
-import { ledgersOf, ScoreTable, type ScoresRecord, writePart } from './part.js';
+import { ledgersOf, type ScoresRecord, ScoreTable, writePart } from './part.js';
 import type { OrderFile, TaskOrder, TaskResult } from './protocol.js';
 import { QUARANTINE_MESSAGES } from './quarantine.js';
 import { readBatches, type Segment, segmentsOf } from './read.js';
@@ -26,7 +26,11 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
   try {
     await mkdir(order.temporaryFolder, { recursive: true });
     await checkUnchanged(order.files);
-    const segments = segmentsOf({ files: order.files, partition: order.partition, types: order.scoring.types });
+    const segments = segmentsOf({
+      files: order.files,
+      partition: order.partition,
+      types: order.scoring.types,
+    });
     const scored = order.haveScores
       ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }
       : await score(order, segments, tools);
@@ -115,7 +119,10 @@ function firstBadRows(order: TaskOrder, table: ScoreTable): string[] {
 }
 
 /** The file and the row in it (from 0) of a row of a task. */
-export function placeOf(files: readonly OrderFile[], row: number): { path: string; fileRow: number } {
+export function placeOf(
+  files: readonly OrderFile[],
+  row: number,
+): { path: string; fileRow: number } {
   let first = 0;
   for (const { path, rowStart, rowEnd } of files) {
     if (row < first + rowEnd - rowStart) return { path, fileRow: rowStart + row - first };

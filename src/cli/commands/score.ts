@@ -1,0 +1,84 @@
+/** `scoreline score`: scores files with a model, without a job file. */
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { ScorelineError, shown } from '../../base/errors.js';
+import { commaList, type JobOptions, withOutputOptions } from '../options.js';
+import { runAndReport } from '../run-and-report.js';
+
+interface ScoreOptions extends JobOptions {
+  readonly output: string;
+  readonly features?: string[];
+  readonly keep?: string[];
+  readonly where?: string;
+  readonly format?: string;
+}
+
+/** Adds the command. */
+export function addScore(program: Command, exit: (code: number) => void): void {
+  withOutputOptions(
+    program
+      .command('score <model> <data>')
+      .summary('score files without a job file')
+      .description(
+        'Scores Parquet files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
+      )
+      .requiredOption('-o, --output <folder>', 'where to publish')
+      .option(
+        '--features <columns>',
+        'columns of a matrix input, in order, separated by commas',
+        commaList,
+      )
+      .option('--keep <columns>', 'columns to publish beside the predictions', commaList)
+      .option('--where <sql>', 'score only the rows for which this holds')
+      .option('--format <format>', 'parquet or csv')
+      .option('--workers <n>', 'worker processes, or auto')
+      .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
+      .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),
+  ).action(async (model: string, data: string, options: ScoreOptions) => {
+    const load = async () => {
+      const { jobFromObject } = await import('../../index.js');
+      return jobFromObject(
+        {
+          name: nameOf(model),
+          input: { path: data, ...given('where', options.where) },
+          model: { path: model },
+          ...given('features', options.features),
+          output: {
+            path: options.output,
+            ...given('keep', options.keep),
+            ...given('format', options.format),
+          },
+          run: {
+            ...given('workers', countOf('--workers', options.workers)),
+            ...given('device', options.device),
+            ...given('batch_rows', countOf('--batch-rows', options.batchRows)),
+          },
+        },
+        { baseDir: process.cwd() },
+      );
+    };
+    exit(await runAndReport(load, options));
+  });
+}
+
+function given(key: string, value: unknown): Record<string, unknown> {
+  return value === undefined ? {} : { [key]: value };
+}
+
+function countOf(option: string, text: string | undefined): number | 'auto' | undefined {
+  if (text === undefined || text === 'auto') return text;
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new ScorelineError('usage', `${option} ${shown(text)}: expected a whole number or auto`);
+  }
+  return Number(text);
+}
+
+/** A job name from a model's file name. */
+function nameOf(model: string): string {
+  const name = basename(model)
+    .replace(/\.onnx$/i, '')
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 64);
+  return name === '' ? 'scores' : name;
+}

@@ -1,0 +1,41 @@
+/** The command line: parses, hands over to a command, and ends with its exit code. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addCurrent } from './commands/current.js';
+import { addDoctor } from './commands/doctor.js';
+import { addInspect } from './commands/inspect.js';
+import { addPlan } from './commands/plan.js';
+import { addRun } from './commands/run.js';
+import { addScore } from './commands/score.js';
+import { Terminal } from './terminal.js';
+
+/** Runs a command line (without the program's own name); returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const exit = (value: number): void => {
+    code = value;
+  };
+  const program = new Command('scoreline')
+    .description(
+      'Scores Parquet partitions with an ONNX model: exactly once, checked, and published in one step.',
+    )
+    .version(version(), '-V, --version')
+    .showHelpAfterError('(see scoreline --help)')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .enablePositionalOptions();
+  for (const add of [addRun, addPlan, addScore, addInspect, addCurrent, addDoctor])
+    add(program, exit);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return new Terminal({}).fail(error);
+  }
+  return code;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(text) as { version: unknown }).version);
+}

@@ -1,0 +1,55 @@
+/** Options that several commands share. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { TerminalOptions } from './terminal.js';
+
+/** The options of every command that prints something. */
+export function withOutputOptions(command: Command): Command {
+  return command
+    .option('--json', 'print the result as JSON on stdout')
+    .option('-q, --quiet', 'print nothing but errors')
+    .option('-v, --verbose', 'print the causes of errors')
+    .addOption(
+      new Option('--log-format <format>', 'how stderr is written')
+        .choices(['text', 'json'])
+        .default('text'),
+    );
+}
+
+/** The options of every command that reads a job file. */
+export function withJobOptions(command: Command): Command {
+  return command
+    .option('--set <key=value>', 'override a value of the job file (repeatable)', collect, [])
+    .option('--workers <n>', 'worker processes, or auto')
+    .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
+    .option('--batch-rows <n>', 'rows that the model gets at once, or auto');
+}
+
+/** What `withJobOptions` parses to. */
+export interface JobOptions extends TerminalOptions {
+  readonly set: readonly string[];
+  readonly workers?: string;
+  readonly device?: string;
+  readonly batchRows?: string;
+}
+
+/** The overrides of a job file, those of the short options last. */
+export function overridesOf({ set, workers, device, batchRows }: JobOptions): string[] {
+  const overrides = [...set];
+  if (workers !== undefined) overrides.push(`run.workers=${workers}`);
+  if (device !== undefined) overrides.push(`run.device=${device}`);
+  if (batchRows !== undefined) overrides.push(`run.batch_rows=${batchRows}`);
+  return overrides;
+}
+
+/** Collects a repeatable option. */
+export function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+/** A list written with commas. */
+export function commaList(value: string): string[] {
+  const names = value.split(',').map((name) => name.trim());
+  if (names.some((name) => name === ''))
+    throw new InvalidArgumentError('expected names separated by commas');
+  return names;
+}

@@ -1,0 +1,53 @@
+/** Runs a job for a command: shows its progress, prints its report, and obeys signals. */
+import type { Job, RunReport } from '../index.js';
+import { Terminal, type TerminalOptions } from './terminal.js';
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Runs a job; returns the exit code. */
+export async function runAndReport(
+  load: () => Promise<Job>,
+  options: TerminalOptions & { readonly skipUnchanged?: boolean },
+): Promise<number> {
+  const terminal = new Terminal(options);
+  await terminal.open();
+  const abort = new AbortController();
+  let interrupted: number | undefined;
+  for (const [signal, exit] of Object.entries(SIGNALS)) {
+    process.once(signal, () => {
+      interrupted = exit;
+      abort.abort();
+    });
+  }
+  const { runJob, RunFailed } = await import('../index.js');
+  const progress = await terminal.progress();
+  try {
+    const report = await runJob(await load(), {
+      now: () => new Date(),
+      signal: abort.signal,
+      onEvent: (event) => {
+        if (event.type === 'planned') progress.start(event.rows);
+        if (event.type === 'progress') progress.add(event.rows);
+        if (event.type === 'retry')
+          terminal.say(`task ${event.task} is tried again: ${event.reason}`, event);
+      },
+    });
+    progress.stop();
+    await print(terminal, report);
+    return report.outcome === 'unchanged' && options.skipUnchanged === true ? 99 : 0;
+  } catch (error) {
+    progress.stop();
+    const failed = error instanceof RunFailed ? error : undefined;
+    if (interrupted !== undefined) {
+      terminal.say('interrupted: the same command goes on where this one stopped');
+      return interrupted;
+    }
+    if (options.json === true && failed !== undefined) await print(terminal, failed.report);
+    return terminal.fail(failed === undefined ? error : failed.cause);
+  }
+}
+
+async function print(terminal: Terminal, report: RunReport): Promise<void> {
+  const { reportLines } = await import('../index.js');
+  terminal.result(reportLines(report), report);
+}

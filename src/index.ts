@@ -1,0 +1,16 @@
+/** The public API: everything that the command line does can be done from here. */
+export {
+  type ErrorCode,
+  EXIT_CODES,
+  type ExitCodeRow,
+  exitCodeOf,
+  ScorelineError,
+} from './base/errors.js';
+export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { number, plural, type RunReport, reportLines } from './report/report.js';
+export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
+export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
+export { RunFailed, type RunOptions, runJob } from './run/run.js';
+export type { ScoreEvent } from './run/score.js';
+export { currentPath } from './run/snapshot.js';
+export { Output } from './run/store.js';

@@ -1,0 +1,97 @@
+/** What a run did, as data and as text. Pure. */
+import type { Ledger } from '../plan/manifest.js';
+
+/** Where the time of a run went, in ms: summed over workers, but for the wall. */
+export interface RunTimes {
+  readonly wall: number;
+  /** Listing, describing and planning, in the parent. */
+  readonly describe: number;
+  readonly read: number;
+  readonly prepare: number;
+  readonly infer: number;
+  readonly write: number;
+  /** Auditing and publishing, in the parent. */
+  readonly publish: number;
+}
+
+/** How a run ended. */
+export type RunOutcome = 'published' | 'unchanged' | 'staged' | 'failed';
+
+/** The report of a run. */
+export interface RunReport {
+  readonly format: 1;
+  readonly runId: string;
+  readonly job: string;
+  readonly outcome: RunOutcome;
+  /** The number and path of the snapshot that is published after the run; null before the first. */
+  readonly snapshot: number | null;
+  readonly path: string | null;
+  readonly units: {
+    readonly planned: number;
+    readonly bad: number;
+    readonly notReady: readonly string[];
+  };
+  readonly tasks: { readonly scored: number; readonly reused: number };
+  /** All rows of the units that the run covers, scored now or before. */
+  readonly ledger: Ledger;
+  /** Rows that this run itself sent to the model, filtered ones included. */
+  readonly rowsThisRun: number;
+  readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
+  readonly notes: readonly string[];
+  readonly workers: number;
+  readonly device: string;
+  readonly times: RunTimes;
+  /** The sum of every process's own peak. */
+  readonly peakBytes: number;
+  readonly error: string | null;
+}
+
+/** A report as the lines that end a run on a terminal. */
+export function reportLines(report: RunReport): string[] {
+  const { ledger, times, tasks, units } = report;
+  if (report.outcome === 'unchanged') {
+    return [
+      `nothing to do: ${plural(units.planned, 'partition')} up to date, ${number(ledger.rows)} rows`,
+      ...noteLines(report),
+      ...publishedLine(report),
+    ];
+  }
+  const seconds = times.wall / 1000;
+  const rate =
+    report.rowsThisRun === 0 ? '' : `, ${number(Math.round(report.rowsThisRun / seconds))} rows/s`;
+  const work = times.read + times.prepare + times.infer + times.write;
+  const share = (ms: number): string => `${work === 0 ? 0 : Math.round((100 * ms) / work)} %`;
+  return [
+    `rows       ${number(ledger.rows)} = ${number(ledger.scored)} scored + ${number(ledger.quarantined)} quarantined + ${number(ledger.filtered)} filtered`,
+    `tasks      ${number(tasks.scored)} scored, ${number(tasks.reused)} already there, in ${plural(units.planned, 'partition')}`,
+    `time       ${seconds.toFixed(2)} s${rate}, ${plural(report.workers, 'worker')} on ${report.device}`,
+    `where      read ${share(times.read)}, prepare ${share(times.prepare)}, infer ${share(times.infer)}, write ${share(times.write)}` +
+      `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
+    `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
+    ...noteLines(report),
+    ...publishedLine(report),
+  ];
+}
+
+function noteLines(report: RunReport): string[] {
+  const casts = report.lossyCasts.map(
+    ({ column, values }) => `column "${column}": a cast changed ${number(values)} values`,
+  );
+  return [...casts, ...report.notes].map((note) => `note       ${note}`);
+}
+
+function publishedLine({ path, snapshot, outcome }: RunReport): string[] {
+  if (path === null) return [];
+  if (outcome === 'staged') return [`staged     ${path}`];
+  return [`published  ${path} (snapshot ${snapshot})`];
+}
+
+/** A count with commas between thousands. */
+export function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** A count and its noun. */
+export function plural(count: number, noun: string): string {
+  return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
+}

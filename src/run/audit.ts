@@ -1,0 +1,57 @@
+/** The checks between scoring and publication: is every row accounted for, and are there too many bad ones? */
+import type { JobLimit } from '../plan/job.js';
+import { balances, type Ledger, sumLedgers, type UnitRecord } from '../plan/manifest.js';
+import type { UnitPlan } from '../plan/plan.js';
+import { jobRecord, type Prepared } from './prepare.js';
+import type { StoredPart } from './store.js';
+
+/**
+ * What a snapshot will say of a unit, from the parts of its tasks. Throws a bug when a row of an input file is
+ * missing or counted twice: the ledger is the last word before publication.
+ */
+export function unitRecord(
+  unit: UnitPlan,
+  parts: readonly StoredPart[],
+  prepared: Prepared,
+): UnitRecord {
+  const inputs = unit.files.map(({ file, facts }) => {
+    const ledger = sumLedgers(
+      parts.flatMap((part) =>
+        part.inputs.filter(({ path }) => path === file.path).map((input) => input.ledger),
+      ),
+    );
+    if (ledger.rows !== facts.rows || !balances(ledger)) {
+      throw new Error(
+        `ledger of ${file.path}: ${facts.rows} rows in the file, but ${JSON.stringify(ledger)}`,
+      );
+    }
+    if (facts.sha256 === null) throw new Error(`${file.path} was not hashed`);
+    return { path: file.path, sha256: facts.sha256, ledger };
+  });
+  return {
+    inputs,
+    model: [...prepared.model.sha256],
+    job: jobRecord(prepared),
+    parts: parts.map(({ part }) => part),
+  };
+}
+
+/** How many rows may be quarantined of so many planned ones. */
+export function quarantineLimit(limit: JobLimit, plannedRows: number): number {
+  return limit.unit === 'rows'
+    ? limit.rows
+    : Math.max(limit.minRows, Math.floor(limit.share * plannedRows));
+}
+
+/** The verdict on the rows set aside: what to tell the user when they are too many; undefined when they are not. */
+export function tooManyBadRows(
+  ledger: Ledger,
+  limit: JobLimit,
+  plannedRows: number,
+  examples: readonly string[],
+): string | undefined {
+  const max = quarantineLimit(limit, plannedRows);
+  if (ledger.quarantined <= max) return undefined;
+  const first = examples.length > 0 ? `; first: ${examples[0]}` : '';
+  return `quarantine.max: ${ledger.quarantined} of ${plannedRows} rows were set aside, more than the ${max} allowed${first}`;
+}

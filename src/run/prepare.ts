@@ -1,0 +1,306 @@
+/** From a job to a plan: lists, describes, binds and cuts into tasks. Shared by `plan` and `run`. */
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { bytesOfElement } from '../base/elements.js';
+import { errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { type Dataset, type FileFacts, listDataset, type SchemaColumn } from '../plan/dataset.js';
+import type { Job } from '../plan/job.js';
+import type { Manifest } from '../plan/manifest.js';
+import {
+  batchRowsFor,
+  type KeptColumn,
+  makePlan,
+  type PublishingConfig,
+  type ScoringConfig,
+  type UnitPlan,
+} from '../plan/plan.js';
+import {
+  bindModel,
+  columnProblems,
+  columnsOfFile,
+  type ModelFacts,
+  unifiedType,
+} from '../plan/signature.js';
+import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
+import type { Output } from './store.js';
+
+/** All that is settled before the first row is scored. */
+export interface Prepared {
+  readonly job: Job;
+  readonly dataset: Dataset;
+  readonly model: ModelFacts;
+  readonly shownModel: string;
+  readonly scoring: ScoringConfig;
+  readonly publishing: PublishingConfig;
+  readonly units: readonly UnitPlan[];
+  /** Units that cannot be scored, and why: one error for each bad file. */
+  readonly badUnits: ReadonlyMap<string, readonly Error[]>;
+  /** The columns that rows have: once for each way in which files and folders give them. */
+  readonly rowColumns: readonly (readonly SchemaColumn[])[];
+}
+
+/** What preparing needs besides the job. */
+export interface PrepareTools {
+  readonly output: Output | undefined;
+  readonly pool: OpenPool;
+  readonly nowNs: () => bigint;
+  /** Whether to hash files whose content is not known: without it their tasks have no keys. */
+  readonly hash: boolean;
+}
+
+/** Lists the input of a job. Throws `input` when nothing is there, `usage` when the output lies in it. */
+export async function listInput(job: Job): Promise<Dataset> {
+  const { path, pathText, ready } = job.input;
+  const dataset = await listDataset({ path, pathText, ready, baseDir: job.baseDir });
+  refuseOverlap(job, dataset.root);
+  return dataset;
+}
+
+/** Makes the plan of a job. Throws `model` when the model does not fit, `input`, `usage`. */
+export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): Promise<Prepared> {
+  const cache = await DescriptionCache.load(tools.output);
+  const shownModel = shown(basename(job.model.path));
+  const [model, descriptions] = await Promise.all([
+    describeModel({
+      path: job.model.path,
+      shownAs: shownModel,
+      device: job.run.device,
+      columns: job.features.by === 'list' ? job.features.columns.length : undefined,
+      sha256: job.model.sha256,
+      cache,
+      pool: tools.pool,
+      nowNs: tools.nowNs(),
+    }),
+    describeFiles({
+      files: dataset.files,
+      hash: tools.hash,
+      cache,
+      pool: tools.pool,
+      nowNs: tools.nowNs,
+    }),
+  ]);
+  await cache.save();
+  const binding = bindModel(model, {
+    features: job.features,
+    columns: job.output.columns,
+    shownAs: shownModel,
+  });
+  refuseTwins(
+    binding.outputs.map(({ column }) => column),
+    job.output.keep,
+  );
+  const badUnits = new Map<string, Error[]>();
+  const blame = (unit: string, error: Error): void => {
+    const errors = badUnits.get(unit);
+    if (errors === undefined) badUnits.set(unit, [error]);
+    else errors.push(error);
+  };
+  const checked = checkSchemas(job, dataset, descriptions.facts, (columns) =>
+    columnProblems(columns, binding, [
+      ...job.output.keep,
+      ...(job.input.key === undefined ? [] : [job.input.key]),
+    ]),
+  );
+  for (const { path, unit } of dataset.files) {
+    const failure = descriptions.failures.get(path) ?? checked.failures.get(path);
+    if (failure !== undefined) blame(unit, failure);
+  }
+  const scoring: ScoringConfig = {
+    model: model.sha256,
+    device: model.device,
+    batchRows: batchRowsFor({
+      wanted: job.run.batchRows,
+      fixed: binding.fixedBatch,
+      rowwise: model.rowwise,
+      bytesPerRow: bytesPerRow(binding.inputs),
+    }),
+    fixedBatch: binding.fixedBatch,
+    where: job.input.where,
+    types: job.input.types,
+    inputs: binding.inputs,
+    outputs: [...new Set(binding.outputs.map(({ output }) => output))],
+    nonFinite: job.quarantine.nonFinite,
+  };
+  const publishing: PublishingConfig = {
+    keep: keptColumns(job, checked.rows),
+    columns: binding.outputs,
+    format: job.output.format,
+    compression: job.output.compression,
+  };
+  const good = dataset.files.filter(({ unit }) => !badUnits.has(unit));
+  const units = makePlan(good, descriptions.facts, scoring, publishing);
+  return {
+    job,
+    dataset,
+    model,
+    shownModel,
+    scoring,
+    publishing,
+    units,
+    badUnits,
+    rowColumns: checked.rows,
+  };
+}
+
+function bytesPerRow(inputs: ScoringConfig['inputs']): number {
+  return inputs.reduce(
+    (sum, { element, columns }) =>
+      sum + columns.length * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1)),
+    0,
+  );
+}
+
+/** An output among the input would be scored as input the next time. */
+function refuseOverlap(job: Job, root: string): void {
+  const output = resolved(job.output.path);
+  const between = relative(root, output);
+  // Names that start with `_` or `.` are passed over below the root, and `..` leads out of it.
+  if (!between.split('/').some((name) => name.startsWith('_') || name.startsWith('.'))) {
+    throw new ScorelineError(
+      'usage',
+      `output.path ${shown(job.output.path)}: lies inside the input ${shown(root)}; publish to a folder outside it`,
+    );
+  }
+}
+
+/** A path with the links of its existing part resolved. */
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) return path;
+    return join(resolved(dirname(path)), basename(path));
+  }
+}
+
+function refuseTwins(predictions: readonly string[], keep: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of [...keep, ...predictions]) {
+    const lower = name.toLowerCase();
+    if (seen.has(lower)) {
+      throw new ScorelineError(
+        'usage',
+        `output: two columns would be named "${shown(name)}"; give the prediction another name under output.columns`,
+      );
+    }
+    seen.add(lower);
+  }
+}
+
+interface CheckedSchemas {
+  readonly failures: ReadonlyMap<string, Error>;
+  /** The columns that rows have, by schema and partition columns: once each. */
+  readonly rows: readonly (readonly SchemaColumn[])[];
+}
+
+/** Checks each file's own schema, once for all files that share it. */
+function checkSchemas(
+  job: Job,
+  dataset: Dataset,
+  facts: ReadonlyMap<string, FileFacts>,
+  problemsOf: (columns: ReturnType<typeof columnsOfFile>) => string[],
+): CheckedSchemas {
+  const failures = new Map<string, Error>();
+  const known = new Map<string, { columns: SchemaColumn[]; problems: readonly string[] }>();
+  for (const { path, unit } of dataset.files) {
+    const fact = facts.get(path);
+    if (fact === undefined) continue;
+    const partition = dataset.partitions.get(unit) ?? [];
+    const key = JSON.stringify([fact.schema, partition.map(({ name }) => name)]);
+    let verdict = known.get(key);
+    if (verdict === undefined) {
+      try {
+        const columns = columnsOfFile(path, fact.schema, partition, job.input.types);
+        verdict = { columns, problems: problemsOf(columns) };
+      } catch (error) {
+        if (!(error instanceof ScorelineError)) throw error;
+        failures.set(path, error);
+        continue;
+      }
+      known.set(key, verdict);
+    }
+    if (verdict.problems.length > 0) {
+      const text = verdict.problems.map((problem) => `${shown(path)}: ${problem}`).join('\n');
+      failures.set(path, new ScorelineError('input', text));
+    }
+  }
+  const rows = [...known.values()]
+    .filter(({ problems }) => problems.length === 0)
+    .map(({ columns }) => columns);
+  return { failures, rows };
+}
+
+/** Has the filter of a job checked against the columns that its rows have. Throws `usage`. */
+export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool): Promise<void> {
+  const expression = job.input.where;
+  if (expression === undefined) return;
+  for (const columns of rowColumns) {
+    await pool().ask('check-expression', { expression, where: 'input.where', columns });
+  }
+}
+
+/** The one type of each kept column over the whole dataset. Throws `input` when files disagree. */
+function keptColumns(job: Job, rows: CheckedSchemas['rows']): KeptColumn[] {
+  return job.output.keep.map((name) => {
+    let type: string | undefined;
+    for (const columns of rows) {
+      const column = columns.find((candidate) => candidate.name === name);
+      if (column === undefined) continue;
+      const both = type === undefined ? column.type : unifiedType(type, column.type);
+      if (both === undefined) {
+        throw new ScorelineError(
+          'input',
+          `output.keep "${shown(name)}": is ${shown(type ?? '')} in some files and ${shown(column.type)} in others; no type holds both`,
+        );
+      }
+      type = both;
+    }
+    return { name, type: type ?? 'VARCHAR' };
+  });
+}
+
+/** Why a unit is to be scored or published anew, against what is published; undefined when it is not. */
+export function whyToDo(
+  unit: UnitPlan,
+  prepared: Prepared,
+  published: Manifest | undefined,
+): string | undefined {
+  const before =
+    published !== undefined && Object.hasOwn(published.units, unit.unit)
+      ? published.units[unit.unit]
+      : undefined;
+  if (before === undefined) return 'new';
+  if (unit.tasks.some(({ partKey }) => partKey === undefined)) return 'not hashed yet';
+  const keys = unit.tasks.map(({ partKey }) => partKey);
+  if (keys.length === before.parts.length && keys.every((key, i) => key === before.parts[i]?.key))
+    return undefined;
+  const reasons: string[] = [];
+  const now = unit.files.map(({ file, facts }) => `${file.path}\0${facts.sha256}`);
+  const then = before.inputs.map(({ path, sha256 }) => `${path}\0${sha256}`);
+  if (now.join('\n') !== then.join('\n')) reasons.push('input changed');
+  if (before.model.join() !== prepared.model.sha256.join()) reasons.push('model changed');
+  const job = jobRecord(prepared);
+  const changed = Object.keys(job).filter(
+    (key) => JSON.stringify(job[key]) !== JSON.stringify(before.job[key]),
+  );
+  if (changed.length > 0) reasons.push(`job changed (${changed.join(', ')})`);
+  return reasons.length > 0 ? reasons.join(', ') : 'scoreline changed';
+}
+
+/** What of a job settled scores and publication, by the keys of the job file: recorded with each unit. */
+export function jobRecord({ scoring, publishing }: Prepared): Record<string, string> {
+  return {
+    'input.where': scoring.where ?? '',
+    'input.types': JSON.stringify(scoring.types),
+    features: JSON.stringify(scoring.inputs.map(({ name, columns }) => [name, columns])),
+    'output.keep': JSON.stringify(publishing.keep.map(({ name, type }) => [name, type])),
+    'output.columns': JSON.stringify(
+      publishing.columns.map(({ column, output, index }) => [column, output, index ?? null]),
+    ),
+    'output.format': publishing.format,
+    'output.compression': publishing.compression,
+    'quarantine.non_finite': scoring.nonFinite,
+    'run.batch_rows': String(scoring.batchRows),
+    'run.device': scoring.device,
+  };
+}
