@@ -14,9 +14,10 @@ export type Json =
 
 /**
  * JSON with sorted keys and no white space: the same text for equal values, whatever the order in which they
- * were built. Throws on numbers that JSON cannot carry.
+ * were built. Throws on what JSON cannot carry.
  */
 export function canonicalJson(value: Json): string {
+  if (value === undefined) throw new TypeError('undefined is not JSON');
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new RangeError(`not a JSON number: ${value}`);
   }

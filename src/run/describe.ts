@@ -3,14 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
-import {
-  canonicalJson,
-  type FileStamp,
-  isSettled,
-  type Json,
-  stampOf,
-  stampText,
-} from '../base/hash.js';
+import { type FileStamp, isSettled, stampOf, stampText } from '../base/hash.js';
 import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
 import { type FileAnswer, type FileRef, fromWire } from '../worker/protocol.js';
@@ -147,7 +140,7 @@ export class DescriptionCache {
       files: Object.fromEntries(this.files),
       models: Object.fromEntries(this.models),
     };
-    await writeFileWhole(this.path, canonicalJson(content as unknown as Json));
+    await writeFileWhole(this.path, JSON.stringify(content));
     this.dirty = false;
   }
 }
