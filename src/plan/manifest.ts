@@ -114,13 +114,6 @@ export function partFileName(name: string, index: number, extension: string): st
   return `${name}-${String(index).padStart(5, '0')}.${extension}`;
 }
 
-/** The ledger of a whole manifest. */
-export function manifestLedger(manifest: Manifest): Ledger {
-  return sumLedgers(
-    Object.values(manifest.units).flatMap((unit) => unit.inputs.map(({ ledger }) => ledger)),
-  );
-}
-
 /** How the names of published files end, from the format and compression of a job. */
 export function dataExtension(output: {
   readonly format: 'parquet' | 'csv';

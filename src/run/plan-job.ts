@@ -1,6 +1,5 @@
 /** What a run would do, without doing it. */
 import { tmpdir } from 'node:os';
-import { ScorelineError } from '../base/errors.js';
 import { usableCores } from '../base/machine.js';
 import type { Job } from '../plan/job.js';
 import { Pool } from './pool.js';
@@ -116,9 +115,4 @@ export async function withWorker<Result>(
   } finally {
     await pool.close();
   }
-}
-
-/** The error for a plan that names files which cannot be scored. */
-export function refusedError(refused: readonly string[]): ScorelineError {
-  return new ScorelineError('input', refused.join('\n'));
 }

@@ -1,9 +1,9 @@
 /** The messages between the parent and its workers, and how errors cross from one to the other. */
-import { type ErrorCode, EXIT_CODES, messageOf, ScorelineError } from '../base/errors.js';
+import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
 import type { PartRecord } from '../plan/manifest.js';
-import type { KeptColumn, PublishingConfig, ScoringConfig } from '../plan/plan.js';
+import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 
 /** What a worker is told once, when it starts. */
@@ -207,10 +207,3 @@ export function isMessage(value: unknown): value is { scoreline: string } {
     typeof value.scoreline === 'string'
   );
 }
-
-/** Whether a text is an error code. */
-export function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(EXIT_CODES, text);
-}
-
-export type { KeptColumn };
