@@ -115,9 +115,9 @@ function yearTable(rest) {
 
 /** The rows `start` to `end` of a month: `whole` times its `n` rows, then those of the last repetition. */
 function rangeSql({ month, n, whole, year, columns, start, end }) {
-  const key = `y.flight_id + wanted.again * ${year}`;
+  const key = `y.flight_id + y.again * ${year}`;
   const noise = (salt) =>
-    `CASE WHEN wanted.again = 0 THEN 0 ELSE (hash(${key}, ${salt}) % 41)::INTEGER / 4 - 5 END`;
+    `CASE WHEN y.again = 0 THEN 0 ELSE (hash(${key}, ${salt}) % 41)::INTEGER / 4 - 5 END`;
   const changed = {
     flight_id: `(${key})::BIGINT`,
     dep_delay: `y.dep_delay + ${noise(1)}`,
@@ -129,13 +129,16 @@ function rangeSql({ month, n, whole, year, columns, start, end }) {
     const kept = name === 'air_time' ? `CASE WHEN y.air_time IS NOT NULL THEN ${value} END` : value;
     return `${kept} AS ${name}`;
   });
+  const piece = (place, first, from, to) =>
+    `SELECT range AS i, range // ${n} AS again, y.* FROM range(${from}, ${Math.max(from, to)}) ` +
+    `JOIN year y ON y.month = ${month} AND y.${place} = range - ${first}`;
+  const repeated = whole * n;
   return `
-    SELECT ${select.join(', ')}
-    FROM (SELECT range AS i, range // ${n} AS again FROM range(${start}, ${end})) wanted
-    JOIN year y ON y.month = ${month}
-      AND CASE WHEN wanted.again < ${whole} THEN y.place ELSE y.last_place END IS NOT NULL
-      AND (wanted.i - wanted.again * ${n}) = CASE WHEN wanted.again < ${whole} THEN y.place ELSE y.last_place END
-    ORDER BY wanted.i`;
+    SELECT ${select.join(', ')} FROM (
+      ${piece('place', `(range // ${n}) * ${n}`, start, Math.min(end, repeated))}
+      UNION ALL
+      ${piece('last_place', repeated, Math.max(start, repeated), end)}
+    ) y ORDER BY y.i`;
 }
 
 function sql(text) {
