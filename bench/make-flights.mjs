@@ -5,7 +5,7 @@
  *
  * The same arguments give the same rows. Repetition 0 is the year as it is; in the others `dep_delay` and `air_time` move by
  * up to five minutes, in quarters (exact in float32), as the hash of the key says. A month has files of at
- * most four row groups of at most 122,880 rows; they are made one at a time, so memory does not depend on their number.
+ * most two row groups of at most 122,880 rows; they are made one at a time, so memory does not depend on their number.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 /** Changes whenever equal arguments would give other data. */
 const FORMAT = 1;
 const GROUP_ROWS = 122_880;
-const FILE_GROUPS = 4;
+const FILE_GROUPS = 2;
 /** Its name starts with `_`: scoreline passes it over. */
 const MARKER = '_generated.json';
 

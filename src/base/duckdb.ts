@@ -4,44 +4,37 @@
  * One instance has one thread, so that rows come and go in order; it may touch only the folders it is told, load no
  * extension and reach no network, and its settings are locked (a job's SQL cannot change them).
  */
-import {
-  ARRAY,
-  BIGINT,
-  BOOLEAN,
-  DOUBLE,
-  type DuckDBAppender,
-  type DuckDBConnection,
+import { createRequire } from 'node:module';
+import type {
+  DuckDBAppender,
+  DuckDBConnection,
   DuckDBDataChunk,
   DuckDBInstance,
-  type DuckDBType,
-  FLOAT,
-  INTEGER,
-  SMALLINT,
-  TINYINT,
-  UBIGINT,
-  UINTEGER,
-  USMALLINT,
-  UTINYINT,
-  VARCHAR,
+  DuckDBType,
 } from '@duckdb/node-api';
-import bindings from '@duckdb/node-bindings';
 import { bytesOfElement, type ElementType, sqlTypeOfElement } from './elements.js';
 import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './errors.js';
 
+// Required, not imported: finding out the named exports of these CommonJS packages takes longer than loading them.
+const require = createRequire(import.meta.url);
+const duckdb: typeof import('@duckdb/node-api') = require('@duckdb/node-api');
+const bindings: typeof import('@duckdb/node-bindings') = require('@duckdb/node-bindings');
+const { ARRAY } = duckdb;
+
 /** The DuckDB type of each element type. */
 const TYPES: Readonly<Record<ElementType, DuckDBType>> = {
-  bool: BOOLEAN,
-  int8: TINYINT,
-  uint8: UTINYINT,
-  int16: SMALLINT,
-  uint16: USMALLINT,
-  int32: INTEGER,
-  uint32: UINTEGER,
-  int64: BIGINT,
-  uint64: UBIGINT,
-  float32: FLOAT,
-  float64: DOUBLE,
-  utf8: VARCHAR,
+  bool: duckdb.BOOLEAN,
+  int8: duckdb.TINYINT,
+  uint8: duckdb.UTINYINT,
+  int16: duckdb.SMALLINT,
+  uint16: duckdb.USMALLINT,
+  int32: duckdb.INTEGER,
+  uint32: duckdb.UINTEGER,
+  int64: duckdb.BIGINT,
+  uint64: duckdb.UBIGINT,
+  float32: duckdb.FLOAT,
+  float64: duckdb.DOUBLE,
+  utf8: duckdb.VARCHAR,
 };
 
 /** A name as SQL: quoted, so that it is only ever a name. */
@@ -99,7 +92,7 @@ export class Database {
 
   /** Opens an instance in memory and locks its settings. */
   static async open(options: DatabaseOptions): Promise<Database> {
-    const instance = await DuckDBInstance.create(':memory:', {
+    const instance = await duckdb.DuckDBInstance.create(':memory:', {
       threads: '1',
       memory_limit: `${Math.floor(options.memoryLimitBytes / 2 ** 20)}MiB`,
       temp_directory: options.temporaryFolder,
@@ -202,7 +195,7 @@ export class Appender {
     const vectorSize = bindings.vector_size();
     for (let start = rowStart; start < rowEnd; start += vectorSize) {
       const end = Math.min(start + vectorSize, rowEnd);
-      const chunk = DuckDBDataChunk.create(types, end - start);
+      const chunk = duckdb.DuckDBDataChunk.create(types, end - start);
       columns.forEach((column, index) => {
         setColumn(chunk, index, column, start, end);
       });

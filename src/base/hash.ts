@@ -14,21 +14,17 @@ export type Json =
 
 /**
  * JSON with sorted keys and no white space: the same text for equal values, whatever the order in which they
- * were built. Throws on what JSON cannot carry.
+ * were built. Throws on what JSON cannot carry (undefined, NaN, bigint …).
  */
-export function canonicalJson(value: Json): string {
-  if (value === undefined) throw new TypeError('undefined is not JSON');
-  if (typeof value === 'number' && !Number.isFinite(value)) {
-    throw new RangeError(`not a JSON number: ${value}`);
+export function canonicalJson(value: unknown): string {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') {
+    return JSON.stringify(value);
   }
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object') throw new TypeError(`not JSON: ${String(value)}`);
   const entries = Object.entries(value).sort(([a], [b]) => compareText(a, b));
   return `{${entries.map(([key, v]) => `${JSON.stringify(key)}:${canonicalJson(v)}`).join(',')}}`;
-}
-
-function isList(value: Json): value is readonly Json[] {
-  return Array.isArray(value);
 }
 
 /** Orders two texts by UTF-16 code units: the same on every machine and in every locale. */

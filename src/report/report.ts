@@ -1,5 +1,5 @@
 /** What a run did, as data and as text. Pure. */
-import type { Ledger } from '../plan/manifest.js';
+import type { Ledger } from '../plan/ledger.js';
 
 /** Where the time of a run went, in ms: summed over workers, but for the wall. */
 export interface RunTimes {

@@ -1,13 +1,14 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
-import { type Ledger, sumLedgers } from '../plan/manifest.js';
+import { type Ledger, sumLedgers } from '../plan/ledger.js';
+import type { StoredPart } from '../plan/manifest.js';
 import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { tooManyBadRows } from './audit.js';
 import { deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared } from './prepare.js';
-import type { Output, StoredPart } from './store.js';
+import type { Output } from './store.js';
 
 /** What scoring tells while it goes on. */
 export type ScoreEvent =

@@ -11,10 +11,9 @@ import {
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson, type Json } from '../base/hash.js';
+import { canonicalJson } from '../base/hash.js';
+import { type DataExtension, dataFileName } from '../plan/ledger.js';
 import {
-  type DataExtension,
-  dataFileName,
   type Manifest,
   manifestText,
   parseManifest,
@@ -148,7 +147,7 @@ function checkConflict(
   latest: Snapshot | undefined,
 ): void {
   if (latest === undefined || latest.number === base?.number) return;
-  const text = (unit: UnitRecord | undefined): string => canonicalJson((unit ?? null) as Json);
+  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
   for (const [name, ours] of publication.units) {
     const before = text(base?.manifest.units[name]);
     const theirs = text(latest.manifest.units[name]);

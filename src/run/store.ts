@@ -7,20 +7,12 @@ import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, makeFolder, removeTree, writeFileWhole } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
-import { ledgerSchema, partSchema } from '../plan/manifest.js';
+import { parseStoredPart, type StoredPart } from '../plan/manifest.js';
 
 const MARKER = 'scoreline.json';
 const FORMAT = 1;
 
 const markerSchema = z.looseObject({ format: z.number() });
-
-const storedPartSchema = z.strictObject({
-  part: partSchema,
-  inputs: z.array(z.strictObject({ path: z.string(), ledger: ledgerSchema })),
-});
-
-/** A part that is in the store: its record, and the ledger of each of its input files. */
-export type StoredPart = z.infer<typeof storedPartSchema>;
 
 /** An output folder and the places in it. */
 export class Output {
@@ -104,8 +96,8 @@ export class Output {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw systemError(error, `cannot read ${shown(path)}`);
     }
-    const stored = storedPartSchema.safeParse(parseJson(text));
-    if (stored.success && stored.data.part.key === key) return stored.data;
+    const stored = parseStoredPart(text);
+    if (stored?.part.key === key) return stored;
     throw new ScorelineError(
       'environment',
       `${shown(path)}: damaged; remove its folder and run again`,

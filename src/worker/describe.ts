@@ -8,7 +8,6 @@ import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
-import { checkExpression, expressionStatement } from '../plan/expressions.js';
 import type { ModelFacts, OutputFacts } from '../plan/signature.js';
 import { outputProblem } from './infer.js';
 import {
@@ -299,6 +298,8 @@ async function schemaOf(database: Database, absolute: string): Promise<SchemaCol
 /** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */
 export async function checkExpressionText(database: Database, ask: CheckExpression): Promise<void> {
   const { expression, where, columns } = ask;
+  // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
+  const { checkExpression, expressionStatement } = await import('../plan/expressions.js');
   const deterministic = new Set(
     (
       await database.rows(

@@ -4,7 +4,6 @@
  */
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { newArray } from '../base/columns.js';
 import {
   type AppendColumn,
@@ -16,31 +15,24 @@ import {
   quoteText,
 } from '../base/duckdb.js';
 import type { ElementType } from '../base/elements.js';
+import { ScorelineError, shown } from '../base/errors.js';
 import { putFolderIfAbsent } from '../base/files.js';
-import { canonicalJson, hashFile, type Json } from '../base/hash.js';
+import { canonicalJson, hashFile } from '../base/hash.js';
 import {
   balances,
   dataExtension,
   dataFileName,
-  ledgerSchema,
+  type InputLedger,
   type PartRecord,
+  type ScoresRecord,
   type StoredFile,
   sumLedgers,
-} from '../plan/manifest.js';
+} from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
-import type { TaskOrder, TaskResult } from './protocol.js';
+import type { TaskOrder } from './protocol.js';
 import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';
-
-const scoresSchema = z.object({
-  format: z.literal(1),
-  inputs: z.array(z.strictObject({ path: z.string(), ledger: ledgerSchema })),
-  lossyCasts: z.array(z.strictObject({ column: z.string(), values: z.int().nonnegative() })),
-});
-
-/** What `scores.json` says: the ledger of each input file, and what casts have lost. */
-export type ScoresRecord = z.infer<typeof scoresSchema>;
 
 /** The table of a task's scores: one row for each row of the task, its status first. */
 export class ScoreTable {
@@ -136,7 +128,7 @@ export class ScoreTable {
         `COPY bad TO ${quoteText(join(folder, 'bad.parquet'))} (FORMAT parquet, COMPRESSION snappy)`,
       );
     }
-    await writeFile(join(folder, 'scores.json'), `${canonicalJson(record as Json)}\n`);
+    await writeFile(join(folder, 'scores.json'), `${canonicalJson(record)}\n`);
     await putFolderIfAbsent(folder, order.scoreFolder);
   }
 
@@ -149,9 +141,16 @@ export class ScoreTable {
     await database.run(
       `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(join(order.scoreFolder, 'scores.parquet'))})`,
     );
-    const record = scoresSchema.parse(
-      JSON.parse(await readFile(join(order.scoreFolder, 'scores.json'), 'utf8')),
-    );
+    // Loaded when it is needed: most tasks do not come here, and every worker would wait for it.
+    const { parseScores } = await import('../plan/manifest.js');
+    const path = join(order.scoreFolder, 'scores.json');
+    const record = parseScores(await readFile(path, 'utf8'));
+    if (record === undefined) {
+      throw new ScorelineError(
+        'environment',
+        `${shown(path)}: damaged; remove its folder and run again`,
+      );
+    }
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
       await database.run(
         `INSERT INTO bad SELECT * FROM read_parquet(${quotePath(join(order.scoreFolder, 'bad.parquet'))})`,
@@ -207,7 +206,7 @@ function spread(
 }
 
 /** The ledger of each input file, from the status of its rows. */
-export function ledgersOf(order: TaskOrder, status: Uint8Array): ScoresRecord['inputs'] {
+export function ledgersOf(order: TaskOrder, status: Uint8Array): InputLedger[] {
   let start = 0;
   return order.files.map(({ path, rowStart, rowEnd }) => {
     const tally = [0, 0, 0];
@@ -228,7 +227,7 @@ export async function writePart(
   database: Database,
   order: TaskOrder,
   segments: readonly Segment[],
-  inputs: TaskResult['inputs'],
+  inputs: readonly InputLedger[],
 ): Promise<PartRecord> {
   const folder = join(order.temporaryFolder, 'part');
   await mkdir(folder, { recursive: true });
@@ -266,7 +265,7 @@ export async function writePart(
     data,
     quarantine,
   };
-  await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs } as Json)}\n`);
+  await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs })}\n`);
   await putFolderIfAbsent(folder, order.partFolder);
   return part;
 }

@@ -2,7 +2,7 @@
 import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
-import type { PartRecord } from '../plan/manifest.js';
+import type { InputLedger, PartRecord } from '../plan/ledger.js';
 import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 
@@ -77,7 +77,7 @@ export interface StageTimes {
 /** What a worker says of a finished task. */
 export interface TaskResult {
   readonly part: PartRecord;
-  readonly inputs: readonly { readonly path: string; readonly ledger: PartRecord['ledger'] }[];
+  readonly inputs: readonly InputLedger[];
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
   readonly times: StageTimes;
   readonly batchDependent: boolean | undefined;
