@@ -48,8 +48,10 @@ export async function columns(sql: string): Promise<Record<string, unknown[]>> {
   return reader.getColumnsObjectJS() as Record<string, unknown[]>;
 }
 
-/** The columns of a file and their types, as DuckDB reads it. */
+/** The columns of a file and their types, as DuckDB reads it; without those of its folder. */
 export async function schemaOf(path: string): Promise<Record<string, string>> {
-  const rows = await query(`DESCRIBE SELECT * FROM read_parquet(${exactPath(path)})`);
+  const rows = await query(
+    `DESCRIBE SELECT * FROM read_parquet(${exactPath(path)}, hive_partitioning = false)`,
+  );
   return Object.fromEntries(rows.map((row) => [row.column_name, String(row.column_type)]));
 }
