@@ -23,7 +23,7 @@ const BLOCK_ROWS = 16_384;
 
 /**
  * Measures the ceiling. The processes wait between rounds: `rounds` is called with a function that runs one and resolves
- * with its seconds and rows a second; it may be called at any time, other measurements in between.
+ * with its seconds, CPU seconds and rows a second; it may be called at any time, other measurements in between.
  */
 export async function withCeiling({ rows, folder, processes = 2, batch }, rounds) {
   const children = Array.from({ length: processes }, (_, index) =>
@@ -38,8 +38,8 @@ export async function withCeiling({ rows, folder, processes = 2, batch }, rounds
     await rounds({
       batch: best,
       run: async () => {
-        const seconds = await runAll(children, { rows: share, batch: best });
-        return { seconds, rowsPerSecond: (share * processes) / seconds };
+        const { seconds, cpuSeconds } = await runAll(children, { rows: share, batch: best });
+        return { seconds, cpuSeconds, rowsPerSecond: (share * processes) / seconds };
       },
     });
   } finally {
@@ -53,17 +53,21 @@ async function bestBatch(children) {
   for (let round = 0; round < 2; round++) {
     for (const batch of BATCHES) {
       const tried = await runAll(children, { rows: DISTINCT_ROWS, batch });
-      seconds.set(batch, Math.min(seconds.get(batch), tried));
+      seconds.set(batch, Math.min(seconds.get(batch), tried.seconds));
     }
   }
   return BATCHES.reduce((a, b) => (seconds.get(b) < seconds.get(a) ? b : a));
 }
 
-/** Has all processes score `rows` rows each at the same time; the seconds of the slowest. */
+/** Has all processes score `rows` rows each at the same time: the seconds of the slowest, the CPU seconds of all. */
 async function runAll(children, order) {
   const answers = children.map((child) => reply(child));
   for (const child of children) child.send(order);
-  return Math.max(...(await Promise.all(answers)).map(({ seconds }) => seconds));
+  const done = await Promise.all(answers);
+  return {
+    seconds: Math.max(...done.map(({ seconds }) => seconds)),
+    cpuSeconds: done.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+  };
 }
 
 function reply(child) {
@@ -101,13 +105,16 @@ async function serve() {
   await run(0, DISTINCT_ROWS);
   process.on('message', async ({ rows, batch }) => {
     const started = performance.now();
+    const cpu = process.cpuUsage();
     for (let done = 0; done < rows; ) {
       const from = done % DISTINCT_ROWS;
       const size = Math.min(batch, rows - done, DISTINCT_ROWS - from);
       await run(from, from + size);
       done += size;
     }
-    process.send({ seconds: (performance.now() - started) / 1000 });
+    const seconds = (performance.now() - started) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    process.send({ seconds, cpuSeconds: (user + system) / 1e6 });
   });
   process.on('disconnect', () => process.exit(0));
   process.send({ ready: true });

@@ -4,9 +4,12 @@
  *     node bench/run.mjs [--rows 4000000] [--rounds 3] [--folder out/bench]
  *     node bench/run.mjs --memory 4000000,20000000
  *
- * Rounds of the two alternate, so that both meet the same machine. A last round of scoreline that is not timed samples the memory of
- * its processes: adding up the pages of each (PSS) every 20 ms costs time that the rows should not pay for. `--memory` runs
- * that round alone, for several sizes. Writes <folder>/result.json or memory.json; exits with 1 when a target is missed.
+ * Rounds of the two alternate, so that both meet the same machine; each of scoreline is compared with the two of the ceiling
+ * around it. Beside the wall stand the CPU seconds, which other programs on the machine hardly change, and what share of
+ * the machine those others took: a round with more than 5 % of that is marked, for its wall says little. A last round
+ * of scoreline that is not timed samples the memory of its processes: adding up the pages of each (PSS) every 20 ms costs
+ * time that the rows should not pay for. `--memory` runs that round alone, for several sizes. Writes <folder>/result.json
+ * or memory.json; exits with 1 when a target is missed.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,6 +23,9 @@ import { makeFlights } from './make-flights.mjs';
 
 const TARGETS = { ratio: 0.85, peakBytes: 1.2e9, memorySpread: 0.1 };
 const SAMPLE_MS = 20;
+const MAX_OTHERS = 0.05;
+/** The kernel counts CPU time in these: USER_HZ, 100 a second on every Linux there is. */
+const TICKS = 100;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const bin = join(here, '../bin/scoreline.js');
@@ -46,28 +52,31 @@ async function speed() {
   const data = await dataOf(rows, join(folder, 'flights'));
   const workers = os.availableParallelism();
   console.log(`${machine()}; ${describe(data)}\n`);
-  console.log('round  scoreline            ceiling              ratio');
+  console.log('round      scoreline                     ceiling                       ratio   CPU ratio');
   const results = [];
   let batch;
   await withCeiling({ rows, folder: data.folder, processes: workers }, async (ceiling) => {
     batch = ceiling.batch;
+    let before = await measured(() => ceiling.run());
     for (let round = 1; round <= rounds; round++) {
-      const bound = await ceiling.run();
-      const run = await scoreline(data, {});
-      const ratio = run.rowsPerSecond / bound.rowsPerSecond;
-      results.push({ scoreline: run, ceiling: bound, ratio });
-      console.log(`${String(round).padEnd(5)}  ${speedText(run)}  ${speedText(bound)}  ${ratio.toFixed(3)}`);
+      const run = await measured(() => scoreline(data, {}));
+      const after = await measured(() => ceiling.run());
+      const result = compare(run, before, after);
+      results.push({ scoreline: run, ceiling: after, ...result });
+      console.log(line(String(round), run, after, result));
+      before = after;
     }
   });
   const middle = {
     scoreline: middleOf(results.map(({ scoreline: run }) => run)),
     ceiling: middleOf(results.map(({ ceiling }) => ceiling)),
     ratio: median(results.map(({ ratio }) => ratio)),
+    cpuRatio: median(results.map(({ cpuRatio }) => cpuRatio)),
   };
-  console.log(
-    `median ${speedText(middle.scoreline)}  ${speedText(middle.ceiling)}  ${middle.ratio.toFixed(3)}   (target ${TARGETS.ratio})`,
-  );
-  console.log(`\nceiling: ${workers} processes x 1 thread, batches of ${batch}`);
+  console.log(`${line('median', middle.scoreline, middle.ceiling, middle)}   (target ${TARGETS.ratio})`);
+  if (results.some(({ disturbed }) => disturbed))
+    console.log('* other programs took more than 5 % of the machine: the wall says little, the CPU ratio more');
+  console.log(`\nceiling    ${workers} processes x 1 thread, batches of ${batch}`);
   const { report, seconds } = middle.scoreline;
   for (const line of whereLines(report, seconds)) console.log(line);
   const sampled = await scoreline(data, { sample: true });
@@ -77,6 +86,44 @@ async function speed() {
     ...(middle.ratio < TARGETS.ratio ? [`ratio ${middle.ratio.toFixed(3)} < ${TARGETS.ratio}`] : []),
     ...peakMissed(sampled.memory),
   ];
+}
+
+/** A round of scoreline beside the rounds of the ceiling before and after it. */
+function compare(run, before, after) {
+  const mean = (of) => (of(before) + of(after)) / 2;
+  return {
+    ratio: mean(({ seconds }) => seconds) / run.seconds,
+    cpuRatio: mean(({ cpuSeconds }) => cpuSeconds) / run.cpuSeconds,
+    disturbed: [run, before, after].some(({ others }) => others > MAX_OTHERS),
+  };
+}
+
+function line(name, run, bound, { ratio, cpuRatio, disturbed }) {
+  const start = `${name}${disturbed ? ' *' : ''}`.padEnd(9);
+  return `${start}  ${speedText(run)}  ${speedText(bound)}  ${ratio.toFixed(3)}   ${cpuRatio.toFixed(3)}`;
+}
+
+/** Measures something and adds `others`: the share of the machine that was busy, but not with it. */
+async function measured(measure) {
+  const before = busySeconds();
+  const started = performance.now();
+  const result = await measure();
+  const capacity = ((performance.now() - started) / 1000) * os.cpus().length;
+  return { ...result, others: Math.max(0, busySeconds() - before - result.cpuSeconds) / capacity };
+}
+
+/** The CPU seconds that the machine has spent on anything, and those that its host kept for others. */
+function busySeconds() {
+  const [, ...ticks] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].split(/\s+/).map(Number);
+  const [user, nice, system, , , irq, softirq, steal] = ticks;
+  return (user + nice + system + irq + softirq + steal) / TICKS;
+}
+
+/** The CPU seconds of the processes that this one has started and that are gone, and of those below them. */
+function childSeconds() {
+  const stat = readProc('self', 'stat');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[13]) + Number(fields[14])) / TICKS;
 }
 
 /** Peak memory for several sizes of input. */
@@ -112,6 +159,7 @@ async function scoreline(data, { sample = false }) {
   const output = join(folder, 'scored');
   await rm(output, { recursive: true, force: true });
   const args = ['run', job, '--json', '--set', `input.path=${data.folder}`, '--set', `output.path=${output}`];
+  const cpuBefore = childSeconds();
   const started = performance.now();
   const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const sampler = sample ? sampleMemory(child.pid) : undefined;
@@ -126,13 +174,14 @@ async function scoreline(data, { sample = false }) {
     child.once('close', done);
   });
   const seconds = (performance.now() - started) / 1000;
+  const cpuSeconds = childSeconds() - cpuBefore;
   const peak = sampler?.stop();
   if (code !== 0) throw new Error(`scoreline ended with ${code}: ${texts.stderr}`);
   const report = JSON.parse(texts.stdout);
   if (report.outcome !== 'published' || report.ledger.scored !== data.rows) {
     throw new Error(`not all rows were scored: ${JSON.stringify(report.ledger)}`);
   }
-  const result = { seconds, rowsPerSecond: data.rows / seconds, report };
+  const result = { seconds, cpuSeconds, rowsPerSecond: data.rows / seconds, report };
   return peak === undefined ? result : { ...result, memory: { ...peak, reported: report.peakBytes } };
 }
 
@@ -211,8 +260,9 @@ function memoryText({ pss, rss, reported, samples }) {
   return `peak ${megabytes(pss)} PSS, ${megabytes(rss)} RSS (${samples} samples); scoreline itself says ${megabytes(reported)}`;
 }
 
-function speedText({ seconds, rowsPerSecond }) {
-  return `${Math.round(rowsPerSecond).toLocaleString('en-US').padStart(8)}/s ${seconds.toFixed(2).padStart(6)} s`.padEnd(19);
+function speedText({ seconds, cpuSeconds, rowsPerSecond }) {
+  const rate = Math.round(rowsPerSecond).toLocaleString('en-US').padStart(7);
+  return `${rate}/s ${seconds.toFixed(2).padStart(5)} s, CPU ${cpuSeconds.toFixed(2).padStart(5)}`;
 }
 
 function machine() {

@@ -10,7 +10,7 @@ import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { UnitRecord } from '../plan/manifest.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
-import { Pool } from './pool.js';
+import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { keyOf, type Scored, type ScoreEvent, scoreMissing } from './score.js';
 import { latestSnapshot, type Publication, publish, type Snapshot, stage } from './snapshot.js';
@@ -134,6 +134,7 @@ async function execute(
   const base = await latestSnapshot(output);
   const dataset = await listInput(job);
   const pool = (): Pool => {
+    if (options.signal?.aborted === true) throw new WorkerDied('the run was interrupted', 'closed');
     progress.pool ??= openPool(scope, dataset);
     return progress.pool;
   };

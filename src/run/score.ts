@@ -171,7 +171,7 @@ async function scoreTask(
   { output, temporary, pool, onEvent }: ScoreTools,
   probeBatch: boolean,
 ): Promise<TaskResult> {
-  const { job, dataset, scoring, publishing, shownModel } = prepared;
+  const { job, dataset, model, scoring, publishing, shownModel } = prepared;
   const name = taskName(task);
   const partKey = keyOf(task);
   const scoreKey = task.scoreKey!;
@@ -180,7 +180,12 @@ async function scoreTask(
     files: task.files.map(orderFile),
     rows: task.rows,
     partition: dataset.partitions.get(task.unit) ?? [],
-    model: { path: job.model.path, shownAs: shownModel, device: scoring.device },
+    model: {
+      path: job.model.path,
+      shownAs: shownModel,
+      device: scoring.device,
+      files: model.files,
+    },
     scoring,
     publishing,
     scoreKey,

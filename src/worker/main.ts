@@ -1,11 +1,14 @@
 /** A worker: answers the parent's requests, one at a time, until the channel closes. */
 import { Worker } from 'node:worker_threads';
 import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
+import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { stampOf, stampText } from '../base/hash.js';
 import { devices, runtimeVersion, Session } from '../base/onnx.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
   type FromWorker,
+  type HashedModel,
   isMessage,
   type RequestKind,
   type Requests,
@@ -54,6 +57,27 @@ function openSession(model: { path: string; shownAs: string; device: string }): 
   return session.opened;
 }
 
+/** A session of the very model that was hashed: one that was replaced since would be stored under a wrong key. */
+async function openHashed({ files, ...model }: HashedModel): Promise<Session> {
+  const opened = await openSession(model);
+  for (const { path, stamp } of files) {
+    const now = await stampOf(path).catch((error: unknown) => {
+      throw systemError(error, `model ${model.shownAs}: cannot read ${shown(path)}`, 'changed');
+    });
+    if (stampText(now) !== stampText(stamp)) {
+      throw new ScorelineError(
+        'changed',
+        `model ${model.shownAs}: changed during the run; run again`,
+      );
+    }
+  }
+  return opened;
+}
+
+/** How often a worker shows that it is alive: while the model runs it cannot, which is what the deadline is for. */
+const HEARTBEAT_MS = 250;
+setInterval(() => send({ scoreline: 'progress', rows: 0 }), HEARTBEAT_MS).unref();
+
 type Handlers = {
   [Kind in RequestKind]: (ask: Requests[Kind]['ask']) => Promise<Requests[Kind]['answer']>;
 };
@@ -72,7 +96,7 @@ const handlers: Handlers = {
   score: async (order) =>
     scoreTask(order, {
       database: await openDatabase(),
-      session: () => openSession(order.model),
+      session: () => openHashed(order.model),
       onProgress: (rows) => send({ scoreline: 'progress', rows }),
     }),
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),

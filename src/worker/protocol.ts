@@ -22,6 +22,11 @@ export interface ModelRef {
   readonly device: string;
 }
 
+/** A model to score with: its files must still be what they were when they were hashed. */
+export interface HashedModel extends ModelRef {
+  readonly files: ModelFacts['files'];
+}
+
 /** A file to describe. */
 export interface FileRef {
   readonly path: string;
@@ -51,7 +56,7 @@ export interface TaskOrder {
   readonly files: readonly OrderFile[];
   readonly rows: number;
   readonly partition: readonly PartitionValue[];
-  readonly model: ModelRef;
+  readonly model: HashedModel;
   readonly scoring: ScoringConfig;
   readonly publishing: PublishingConfig;
   readonly scoreKey: string;

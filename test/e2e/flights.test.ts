@@ -136,7 +136,7 @@ describe('published bytes', () => {
     ];
     let want: Map<string, string> | undefined;
     for (const [workers, job, to] of variants) {
-      const months = ['--set', 'input.path=../fixtures/flights/month=1*'];
+      const months = ['--set', 'input.path=../fixtures/flights/month=1*/*.parquet'];
       const result = await run(job, to, '--workers', workers, ...months);
       expect(result).toMatchObject({ exit: 0, stderr: '', report: { units: { planned: 4 } } });
       const got = contents(to);

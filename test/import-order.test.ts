@@ -1,0 +1,316 @@
+/** Which file may import which: the layout of `src/`, held by a test. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ROOT } from './scoreline.js';
+
+/** The reading order of `src/`: a file imports only files above it. To add a file is to choose its place here. */
+const ORDER = `
+  base/errors.ts
+  base/hash.ts
+  base/files.ts
+  base/machine.ts
+  base/elements.ts
+  base/duckdb.ts
+  base/columns.ts
+  base/onnx-file.ts
+  base/onnx.ts
+
+  plan/job-yaml.ts
+  plan/job-schema.ts
+  plan/job.ts
+  plan/expressions.ts
+  plan/dataset.ts
+  plan/signature.ts
+  plan/plan.ts
+  plan/manifest.ts
+
+  report/report.ts
+
+  worker/protocol.ts
+  worker/quarantine.ts
+  worker/read.ts
+  worker/features.ts
+  worker/infer.ts
+  worker/describe.ts
+  worker/inspect.ts
+  worker/part.ts
+  worker/score-task.ts
+  worker/watchdog.ts
+  worker/main.ts
+
+  run/store.ts
+  run/snapshot.ts
+  run/pool.ts
+  run/describe.ts
+  run/prepare.ts
+  run/audit.ts
+  run/score.ts
+  run/run.ts
+  run/plan-job.ts
+  run/inspect.ts
+
+  index.ts
+
+  cli/terminal.ts
+  cli/options.ts
+  cli/run-and-report.ts
+  cli/commands/current.ts
+  cli/commands/doctor.ts
+  cli/commands/inspect.ts
+  cli/commands/plan.ts
+  cli/commands/run.ts
+  cli/commands/score.ts
+  cli/main.ts
+`
+  .trim()
+  .split(/\s+/);
+
+/** Each native package, and the one file that may name it. */
+const NATIVE: readonly (readonly [name: RegExp, importer: string])[] = [
+  [/^@duckdb\//, 'base/duckdb.ts'],
+  [/^apache-arrow(?:\/|$)/, 'base/columns.ts'],
+  [/^onnxruntime-(?:node|common)(?:\/|$)/, 'base/onnx.ts'],
+  [/^@bufbuild\/protobuf(?:\/|$)/, 'base/onnx-file.ts'],
+];
+
+/** What must not be loaded in the parent process: it runs no native code. */
+const CHILD_ONLY = ['base/duckdb.ts', 'base/columns.ts', 'base/onnx.ts'];
+const PARENT_SIDE = /^(?:index\.ts|plan\/|report\/|run\/|cli\/)/;
+
+interface Import {
+  readonly specifier: string;
+  /**
+   * Whether nothing is loaded when the program runs. `import { type A }` is not such: with `verbatimModuleSyntax`
+   * the braces become empty and the file is loaded all the same.
+   */
+  readonly typeOnly: boolean;
+}
+
+function importsOf(text: string): Import[] {
+  const found: Import[] = [];
+  for (const [, type, specifier] of text.matchAll(
+    /^(?:import|export)\b(\s+type\b(?!\s*,|\s+from\b))?[^'";]*?\bfrom\s*['"]([^'"]+)['"]/gm,
+  )) {
+    found.push({ specifier: specifier!, typeOnly: type !== undefined });
+  }
+  for (const [, specifier] of text.matchAll(/^import\s*['"]([^'"]+)['"]/gm)) {
+    found.push({ specifier: specifier!, typeOnly: false });
+  }
+  for (const [, specifier] of text.matchAll(/\bimport\(\s*(?:['"]([^'"]+)['"])?/g)) {
+    found.push({ specifier: specifier ?? '(computed)', typeOnly: false });
+  }
+  return found;
+}
+
+/** Everything that is wrong with some files (path below `src/` to text), one line each. */
+function problemsOf(files: ReadonlyMap<string, string>, order: readonly string[]): string[] {
+  const problems: string[] = [];
+  const place = new Map(order.map((file, index) => [file, index]));
+  if (place.size !== order.length) problems.push('the list names a file twice');
+  for (const file of files.keys()) if (!place.has(file)) problems.push(`${file}: not in the list`);
+  for (const file of order) if (!files.has(file)) problems.push(`${file}: no such file`);
+  const loads = new Map<string, string[]>();
+  for (const [file, text] of files) {
+    const loaded: string[] = [];
+    loads.set(file, loaded);
+    for (const [, quoted] of text.matchAll(/['"]([@\w/.-]+)['"]/g)) {
+      for (const [name, importer] of NATIVE) {
+        if (name.test(quoted!) && file !== importer) {
+          problems.push(`${file}: names ${quoted}, which only ${importer} may`);
+        }
+      }
+    }
+    for (const { specifier, typeOnly } of importsOf(text)) {
+      if (specifier === '(computed)') problems.push(`${file}: imports what only a run can tell`);
+      if (!specifier.startsWith('.')) continue;
+      const target = posix.join(posix.dirname(file), specifier).replace(/\.js$/, '.ts');
+      if (!typeOnly) loaded.push(target);
+      problems.push(...stepProblems(file, target, place));
+    }
+  }
+  for (const file of files.keys()) {
+    if (!PARENT_SIDE.test(file)) continue;
+    const way = wayTo(file, loads, (target) => CHILD_ONLY.includes(target));
+    if (way !== undefined) problems.push(`${file}: the parent loads ${way.join(' > ')}`);
+  }
+  return problems;
+}
+
+function stepProblems(file: string, target: string, place: ReadonlyMap<string, number>): string[] {
+  const problems: string[] = [];
+  const refuse = (why: string): void => void problems.push(`${file}: imports ${target}, ${why}`);
+  const at = place.get(target);
+  if (at === undefined) refuse('which is not in the list');
+  else if (at >= (place.get(file) ?? -1)) refuse('which is not above it');
+  const folder = file.split('/')[0];
+  const into = target.split('/')[0];
+  if (folder === 'cli' && into !== 'cli' && !['index.ts', 'base/errors.ts'].includes(target)) {
+    refuse('but the command line uses the public API alone');
+  }
+  if (folder === 'run' && into === 'worker' && target !== 'worker/protocol.ts') {
+    refuse('but the parent shares the protocol with its workers and nothing else');
+  }
+  if (folder === 'worker' && into === 'run') refuse('but a worker knows nothing of its parent');
+  return problems;
+}
+
+/** The shortest way over loading imports from a file to one that is looked for. */
+function wayTo(
+  start: string,
+  loads: ReadonlyMap<string, readonly string[]>,
+  isWanted: (file: string) => boolean,
+): string[] | undefined {
+  const seen = new Set([start]);
+  let ways = [[start]];
+  while (ways.length > 0) {
+    const longer: string[][] = [];
+    for (const way of ways) {
+      for (const next of loads.get(way.at(-1)!) ?? []) {
+        if (isWanted(next)) return [...way, next];
+        if (seen.has(next)) continue;
+        seen.add(next);
+        longer.push([...way, next]);
+      }
+    }
+    ways = longer;
+  }
+  return undefined;
+}
+
+function sourceFiles(): Map<string, string> {
+  const src = join(ROOT, 'src');
+  const names = readdirSync(src, { recursive: true, encoding: 'utf8' });
+  return new Map(
+    names
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => [name.replaceAll('\\', '/'), readFileSync(join(src, name), 'utf8')]),
+  );
+}
+
+test('the source holds every rule of the layout', () => {
+  const files = sourceFiles();
+  expect(files.size).toBeGreaterThan(40);
+  expect(problemsOf(files, ORDER)).toEqual([]);
+});
+
+test('the checker sees the imports that the source is known to have', () => {
+  const files = sourceFiles();
+  const all = [...files].flatMap(([file, text]) =>
+    importsOf(text).map(({ specifier, typeOnly }) => `${file} ${typeOnly ? 'type ' : ''}${specifier}`),
+  );
+  expect(all).toContain('plan/signature.ts type ../base/onnx.js');
+  expect(all).toContain('worker/main.ts ../base/duckdb.js');
+  expect(all).toContain('base/columns.ts apache-arrow');
+  expect(all).toContain('cli/commands/score.ts ../../index.js');
+  const relative = [...files.values()].join('\n').match(/from '\.{1,2}\//g)?.length ?? 0;
+  expect(all.filter((line) => line.includes(' .') || line.includes(' type .')).length).toBeGreaterThan(
+    relative - 1,
+  );
+});
+
+describe('the checker reports', () => {
+  /** A small program that breaks no rule. */
+  const SOUND = {
+    'base/errors.ts': '',
+    'base/duckdb.ts': "import { x } from '@duckdb/node-api';\nimport { y } from './errors.js';",
+    'base/columns.ts': "import { Utf8 } from 'apache-arrow';",
+    'base/onnx.ts': "import type { C } from './columns.js';\nimport { T } from 'onnxruntime-node';",
+    'plan/plan.ts': "import type { C } from '../base/onnx.js';\nexport type { X } from '../base/columns.js';",
+    'worker/protocol.ts': "import type { P } from '../plan/plan.js';",
+    'worker/main.ts': "import {\n  x,\n  type Y,\n} from '../base/duckdb.js';",
+    'run/run.ts': "import { type A, b } from '../worker/protocol.js';",
+    'index.ts': "export { run } from './run/run.js';",
+    'cli/main.ts': "import { y } from '../base/errors.js';\nconst { run } = await import('../index.js');",
+  };
+  const order = Object.keys(SOUND);
+  const problems = (changes: Record<string, string>): string[] =>
+    problemsOf(new Map(Object.entries({ ...SOUND, ...changes })), order);
+
+  test('nothing in a sound program', () => {
+    expect(problems({})).toEqual([]);
+  });
+
+  test('a file that the list lacks, and one that is only in the list', () => {
+    expect(problems({ 'run/extra.ts': '' })).toEqual(['run/extra.ts: not in the list']);
+    expect(problemsOf(new Map(Object.entries(SOUND)), [...order, 'run/gone.ts'])).toEqual([
+      'run/gone.ts: no such file',
+    ]);
+    expect(problemsOf(new Map(Object.entries(SOUND)), [...order, 'index.ts'])).toContain(
+      'the list names a file twice',
+    );
+  });
+
+  test.each([
+    ['a downward import', "import { a } from '../plan/plan.js';"],
+    ['a downward import of types', "import type { A } from '../plan/plan.js';"],
+    ['a downward import over many lines', "import {\n  a,\n  type B,\n} from '../plan/plan.js';"],
+    ['a downward re-export', "export { a } from '../plan/plan.js';"],
+    ['a downward import for its effects', "import '../plan/plan.js';"],
+    ['a downward dynamic import', "const { a } = await import('../plan/plan.js');"],
+    ['a namespace import', "import * as plan from '../plan/plan.js';"],
+  ])('%s', (_name, text) => {
+    expect(problems({ 'base/errors.ts': text })).toEqual([
+      'base/errors.ts: imports plan/plan.ts, which is not above it',
+    ]);
+  });
+
+  test('an import of itself and of a file that does not exist', () => {
+    expect(problems({ 'base/errors.ts': "import { a } from './errors.js';" })).toEqual([
+      'base/errors.ts: imports base/errors.ts, which is not above it',
+    ]);
+    expect(problems({ 'base/errors.ts': "import { a } from './nowhere.js';" })).toEqual([
+      'base/errors.ts: imports base/nowhere.ts, which is not in the list',
+    ]);
+  });
+
+  test('a dynamic import whose target is computed', () => {
+    expect(problems({ 'index.ts': 'await import(name);' })).toEqual([
+      'index.ts: imports what only a run can tell',
+    ]);
+  });
+
+  test.each([
+    ["import { DuckDBInstance } from '@duckdb/node-api';", '@duckdb/node-api', 'base/duckdb.ts'],
+    ["import type { Data } from 'apache-arrow';", 'apache-arrow', 'base/columns.ts'],
+    ["const ort = require('onnxruntime-node');", 'onnxruntime-node', 'base/onnx.ts'],
+    ["import { W } from '@bufbuild/protobuf/wire';", '@bufbuild/protobuf/wire', 'base/onnx-file.ts'],
+  ])('a second importer of a native package: %s', (text, name, importer) => {
+    expect(problems({ 'worker/protocol.ts': text })).toEqual([
+      `worker/protocol.ts: names ${name}, which only ${importer} may`,
+    ]);
+  });
+
+  test('a command that reaches past the public API', () => {
+    expect(problems({ 'cli/main.ts': "import { r } from '../run/run.js';" })).toEqual([
+      'cli/main.ts: imports run/run.ts, but the command line uses the public API alone',
+    ]);
+  });
+
+  test('a parent that imports more of its workers than the protocol, even if only types', () => {
+    expect(problems({ 'run/run.ts': "import type { W } from '../worker/main.js';" })).toEqual([
+      'run/run.ts: imports worker/main.ts, but the parent shares the protocol with its workers and nothing else',
+    ]);
+  });
+
+  test('a worker that imports its parent', () => {
+    expect(problems({ 'worker/main.ts': "import type { R } from '../run/run.js';" })).toContain(
+      'worker/main.ts: imports run/run.ts, but a worker knows nothing of its parent',
+    );
+  });
+
+  test('native code that the parent loads through other files', () => {
+    const found = problems({ 'plan/plan.ts': "import { shape } from '../base/onnx.js';" });
+    expect(found).not.toContain('run/run.ts: the parent loads nothing');
+    expect(found).toContain('plan/plan.ts: the parent loads plan/plan.ts > base/onnx.ts');
+    const protocol = problems({ 'worker/protocol.ts': "import { q } from '../base/duckdb.js';" });
+    expect(protocol).toContain(
+      'index.ts: the parent loads index.ts > run/run.ts > worker/protocol.ts > base/duckdb.ts',
+    );
+  });
+
+  test('an import of inline types as one that loads its file', () => {
+    const found = problems({ 'plan/plan.ts': "import { type C } from '../base/columns.js';" });
+    expect(found).toContain('plan/plan.ts: the parent loads plan/plan.ts > base/columns.ts');
+  });
+});
