@@ -326,7 +326,10 @@ function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string 
         : `CAST(NULL AS ${type}) AS q${i}`;
     });
     const paths = segment.files.map(({ path }) => quoteText(path)).join(', ');
-    columns.push(`([${paths}])[file_index + 1] AS place_file`, 'file_row_number AS place_row');
+    columns.push(
+      `([${paths}])[CAST(file_index AS BIGINT) + 1] AS place_file`,
+      'file_row_number AS place_row',
+    );
     return segmentSql(segment, columns);
   });
   const outer = names.map((name, i) => `q${i} AS ${quoteName(name)}`);

@@ -159,10 +159,15 @@ async function explain(error: unknown, order: TaskOrder): Promise<unknown> {
   }
   if (error instanceof ScorelineError) return error;
   if (errnoOf(error) !== undefined) return systemError(error, `task ${shown(order.name)}`);
-  if (!(error instanceof Error) || !/^[A-Z][\w ]* Error: /.test(error.message)) return error;
+  // SQL that DuckDB does not understand is ours: columns and expressions were checked before.
+  if (!isDuckdbError(error) || /^(?:Binder|Parser|Catalog) Error/.test(error.message)) return error;
   const paths = [...new Set(order.files.map(({ path }) => shown(path)))];
   const what = paths.length === 1 ? paths[0]! : `${paths[0]} … ${paths.at(-1)}`;
   return duckdbError(error, what, 'input');
+}
+
+function isDuckdbError(error: unknown): error is Error {
+  return error instanceof Error && /^[A-Z][\w ]* Error: /.test(error.message);
 }
 
 /** Time spent by stage, in ms. */
