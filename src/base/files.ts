@@ -73,6 +73,10 @@ export async function putFolderIfAbsent(temporary: string, target: string): Prom
   try {
     await mkdir(dirname(target), { recursive: true });
     await sealFolder(temporary);
+  } catch (error) {
+    throw systemError(error, `cannot write ${shown(target)}`);
+  }
+  try {
     // rename(2) would replace an empty folder: nothing of scoreline's ever leaves one at a target.
     await rename(temporary, target);
     await flush(dirname(target));

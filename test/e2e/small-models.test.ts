@@ -213,7 +213,7 @@ describe('names that bite', () => {
     const shown = [
       await scoreline(['inspect', modelPath('small/hostile-names')]),
       await scoreline(['inspect', join(job.output, 'current', 'data', job.files()[0]!)]),
-      await scoreline(['run', job.jobFile, '--set', 'output.columns={z: nope}']),
+      await scoreline(['run', job.jobFile, '--set', 'output.columns={score: nope}']),
     ];
     for (const { stdout, stderr } of shown) {
       expect(stdout + stderr).toMatch(/DROP TABLE|onerror/);

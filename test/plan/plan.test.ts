@@ -1,5 +1,5 @@
-import { beforeAll, describe, expect, test } from 'vitest';
-import { sha256 } from '../../src/base/hash.js';
+import { describe, expect, test } from 'vitest';
+import { compareText } from '../../src/base/hash.js';
 import type { DataFile, FileFacts } from '../../src/plan/dataset.js';
 import {
   batchRowsFor,
@@ -15,476 +15,385 @@ import {
 import { Random } from '../random.js';
 
 const SCORING: ScoringConfig = {
-  model: ['m'.repeat(64), 'd'.repeat(64)],
+  model: ['m'.repeat(64)],
   device: 'cpu',
-  batchRows: 16_384,
+  batchRows: 1024,
   fixedBatch: undefined,
-  where: 'cancelled = false',
+  where: 'a > 1',
   types: [{ column: 'month', type: 'INTEGER' }],
-  inputs: [
-    { name: 'x', element: 'float32', rank: 2, columns: ['a', 'b'] },
-    { name: 'y', element: 'int64', rank: 1, columns: ['c'] },
-  ],
-  outputs: ['label', 'probabilities'],
+  inputs: [{ name: 'x', element: 'float32', rank: 2, columns: ['a', 'b'] }],
+  outputs: ['y'],
   nonFinite: 'quarantine',
 };
 
 const PUBLISHING: PublishingConfig = {
-  keep: [
-    { name: 'id', type: 'BIGINT' },
-    { name: 'carrier', type: 'VARCHAR' },
-  ],
-  columns: [
-    { column: 'p', output: 'probabilities', element: 'float32', width: 2, index: 1 },
-    { column: 'label', output: 'label', element: 'int64', width: 1, index: undefined },
-  ],
+  keep: [{ name: 'id', type: 'BIGINT' }],
+  columns: [{ column: 'score', output: 'y', element: 'float32', width: 2, index: 1 }],
   format: 'parquet',
   compression: 'zstd',
 };
 
-const STAMP = { dev: '1', ino: '2', size: 3, mtimeNs: '4', ctimeNs: '5' };
-
-interface Input {
-  readonly file: DataFile;
-  readonly facts: FileFacts;
+/** A file as a test describes it: its row groups as [rows, bytes]. */
+interface Given {
+  readonly path: string;
+  readonly groups: readonly (readonly [rows: number, bytes: number])[];
+  /** Any text will do; the path when it is not given. */
+  readonly sha256?: string | null;
 }
 
-/** A file with row groups of so many rows, of 100 bytes each if nothing else is said. */
-function input(path: string, groups: readonly number[], bytes?: readonly number[]): Input {
+function dataFile(path: string, root = '/data'): DataFile {
   const slash = path.lastIndexOf('/');
+  const stamp = { dev: '1', ino: root, size: 1, mtimeNs: root, ctimeNs: root };
+  return { path, absolute: `${root}/${path}`, unit: slash < 0 ? '' : path.slice(0, slash), stamp };
+}
+
+function factsOf({ path, groups, sha256: content = path }: Given): FileFacts {
   return {
-    file: {
-      path,
-      absolute: `/data/${path}`,
-      unit: slash < 0 ? '' : path.slice(0, slash),
-      stamp: STAMP,
-    },
-    facts: {
-      sha256: sha256(`content of ${path}`),
-      rows: groups.reduce((sum, rows) => sum + rows, 0),
-      rowGroups: groups.map((rows, i) => ({ rows, bytes: bytes?.[i] ?? rows * 100 })),
-      schema: [{ name: 'a', type: 'DOUBLE' }],
-    },
+    sha256: content,
+    rows: groups.reduce((sum, [rows]) => sum + rows, 0),
+    rowGroups: groups.map(([rows, bytes]) => ({ rows, bytes })),
+    schema: [{ name: 'a', type: 'DOUBLE' }],
   };
 }
 
-function plan(inputs: readonly Input[], scoring = SCORING, publishing = PUBLISHING): UnitPlan[] {
+function plan(
+  given: readonly Given[],
+  options: { scoring?: ScoringConfig; publishing?: PublishingConfig; root?: string } = {},
+): UnitPlan[] {
   return makePlan(
-    inputs.map(({ file }) => file),
-    new Map(inputs.map(({ file, facts }) => [file.path, facts])),
-    scoring,
-    publishing,
+    given.map(({ path }) => dataFile(path, options.root)),
+    new Map(given.map((one) => [one.path, factsOf(one)])),
+    options.scoring ?? SCORING,
+    options.publishing ?? PUBLISHING,
   );
 }
 
-function tasksOf(inputs: readonly Input[], scoring = SCORING, publishing = PUBLISHING): Task[] {
-  return plan(inputs, scoring, publishing).flatMap(({ tasks }) => tasks);
+/** The tasks of files of one unit. */
+function tasksOf(given: readonly Given[]): readonly Task[] {
+  return plan(given).flatMap(({ tasks }) => tasks);
 }
 
-/** The row ranges of tasks as texts. */
+/** What a task reads: `path[rowStart, rowEnd)` of each file. */
 function ranges(tasks: readonly Task[]): string[][] {
   return tasks.map(({ files }) =>
-    files.map(({ file, rowStart, rowEnd }) => `${file.path} ${rowStart}-${rowEnd}`),
+    files.map(({ file, rowStart, rowEnd }) => `${file.path}[${rowStart},${rowEnd})`),
   );
+}
+
+function small(count: number, rows = 100, bytes = 1000): Given[] {
+  return Array.from({ length: count }, (_, i) => ({
+    path: `f-${String(i).padStart(5, '0')}.parquet`,
+    groups: [[rows, bytes]],
+  }));
 }
 
 describe('tasks', () => {
-  test('cut a large file at row groups, none above the limit of rows', () => {
-    const tasks = tasksOf([input('a', [60_000, 60_000, 60_000, 20_000, 50_000, 60_000])]);
-    expect(ranges(tasks)).toEqual([['a 0-120000'], ['a 120000-250000'], ['a 250000-310000']]);
-    expect(tasks.map(({ rows }) => rows)).toEqual([120_000, 130_000, 60_000]);
-    expect(tasks.map(({ index }) => index)).toEqual([0, 1, 2]);
-  });
-
-  test('hold exactly the limit of rows, but not one more', () => {
-    expect(ranges(tasksOf([input('a', [TASK_ROWS - 1, 1])]))).toEqual([[`a 0-${TASK_ROWS}`]]);
-    expect(ranges(tasksOf([input('a', [TASK_ROWS, 1])]))).toEqual([
-      [`a 0-${TASK_ROWS}`],
-      [`a ${TASK_ROWS}-${TASK_ROWS + 1}`],
+  test('are whole row groups, as many as fit into 128 Ki rows', () => {
+    const groups = [60_000, 60_000, 20_000, 100_000, 31_072, 1].map((rows) => [rows, 10] as const);
+    expect(ranges(tasksOf([{ path: 'a.parquet', groups }]))).toEqual([
+      ['a.parquet[0,120000)'],
+      ['a.parquet[120000,240000)'],
+      ['a.parquet[240000,271073)'],
     ]);
   });
 
-  test('keep a larger row group whole, however large it is', () => {
-    expect(ranges(tasksOf([input('a', [10_000_000])]))).toEqual([['a 0-10000000']]);
-    expect(ranges(tasksOf([input('a', [5, 10_000_000, 7])]))).toEqual([
-      ['a 0-5'],
-      ['a 5-10000005'],
-      ['a 10000005-10000012'],
+  test('hold exactly 128 Ki rows at most', () => {
+    expect(TASK_ROWS).toBe(131_072);
+    const half = TASK_ROWS / 2;
+    const fits = [half, half, half].map((rows) => [rows, 1] as const);
+    expect(tasksOf([{ path: 'a', groups: fits }]).map(({ rows }) => rows)).toEqual([
+      TASK_ROWS,
+      half,
+    ]);
+    const over = [half, half + 1, half].map((rows) => [rows, 1] as const);
+    expect(tasksOf([{ path: 'a', groups: over }]).map(({ rows }) => rows)).toEqual([
+      half,
+      half + 1,
+      half,
     ]);
   });
 
-  test('are cut by bytes where rows are wide', () => {
+  test('hold at most 256 MiB before compression', () => {
     const half = TASK_BYTES / 2;
-    expect(ranges(tasksOf([input('a', [10, 10, 10], [half, half, 1])]))).toEqual([
-      ['a 0-20'],
-      ['a 20-30'],
-    ]);
-    expect(ranges(tasksOf([input('a', [10, 10], [TASK_BYTES * 3, 1])]))).toEqual([
-      ['a 0-10'],
-      ['a 10-20'],
-    ]);
+    const groups = [half, half, half + 1, half].map((bytes) => [10, bytes] as const);
+    expect(tasksOf([{ path: 'a', groups }]).map(({ rows }) => rows)).toEqual([20, 10, 10]);
   });
 
-  test('skip over row groups without rows', () => {
-    expect(ranges(tasksOf([input('a', [0, 3, 0, TASK_ROWS, 0])]))).toEqual([
-      ['a 0-3'],
-      [`a 3-${TASK_ROWS + 3}`],
-    ]);
-  });
-
-  test('are none for empty files, which stay in their unit', () => {
-    const [unit, ...others] = plan([input('u/a', []), input('u/b', [5]), input('u/c', [0, 0])]);
-    expect(others).toEqual([]);
-    expect(ranges(unit!.tasks)).toEqual([['u/b 0-5']]);
-    expect(unit!.files.map(({ file }) => file.path)).toEqual(['u/a', 'u/b', 'u/c']);
-    expect(plan([input('u/a', [])])).toMatchObject([{ unit: 'u', tasks: [] }]);
-  });
-
-  test('never mix units, and come in the order of the files', () => {
-    const units = plan([
-      input('b', [1]),
-      input('m=1/a', [2]),
-      input('m=1/b', [3]),
-      input('m=2/a', [4]),
-    ]);
-    expect(units.map(({ unit }) => unit)).toEqual(['', 'm=1', 'm=2']);
-    expect(units.map(({ tasks }) => ranges(tasks))).toEqual([
-      [['b 0-1']],
-      [['m=1/a 0-2', 'm=1/b 0-3']],
-      [['m=2/a 0-4']],
-    ]);
-    expect(units.flatMap(({ tasks }) => tasks.map(taskName))).toEqual(['.#0', 'm=1#0', 'm=2#0']);
-  });
-
-  test('keep the order of files around a large one', () => {
-    const large = input('b', [100_000, 100_000]);
-    expect(ranges(tasksOf([input('a', [1]), large, input('c', [2]), input('d', [3])]))).toEqual([
-      ['a 0-1'],
-      ['b 0-100000'],
-      ['b 100000-200000'],
-      ['c 0-2', 'd 0-3'],
+  test('leave a row group whole that is larger than any task', () => {
+    const groups = [
+      [10, 1],
+      [10_000_000, 1],
+      [5, TASK_BYTES * 3],
+      [10, 1],
+    ] as const;
+    expect(ranges(tasksOf([{ path: 'a', groups }]))).toEqual([
+      ['a[0,10)'],
+      ['a[10,10000010)'],
+      ['a[10000010,10000015)'],
+      ['a[10000015,10000025)'],
     ]);
   });
 
-  test('leave out files of which nothing is known', () => {
-    const [a, b] = [input('a', [1]), input('b', [2])];
-    const units = makePlan([a.file, b.file], new Map([['b', b.facts]]), SCORING, PUBLISHING);
-    expect(units.map(({ tasks }) => ranges(tasks))).toEqual([[['b 0-2']]]);
+  test('do not exist for empty files, and row groups without rows change nothing', () => {
+    expect(plan([{ path: 'm=1/a', groups: [] }])).toEqual([
+      expect.objectContaining({ unit: 'm=1', tasks: [] }),
+    ]);
+    const empty: Given = { path: 'b', groups: [[0, 0]] };
+    expect(
+      ranges(tasksOf([{ path: 'a', groups: [[1, 1]] }, empty, { path: 'c', groups: [[2, 1]] }])),
+    ) //
+      .toEqual([['a[0,1)', 'c[0,2)']]);
+    const groups = [
+      [0, 0],
+      [TASK_ROWS, 1],
+      [0, 0],
+      [7, 1],
+      [0, 0],
+    ] as const;
+    expect(ranges(tasksOf([{ path: 'a', groups }]))).toEqual([
+      ['a[0,131072)'],
+      ['a[131072,131079)'],
+    ]);
   });
 
-  test('cover every row once, in order, in whole row groups, within the limits', () => {
-    const random = new Random(4);
-    for (let trial = 0; trial < 300; trial++) {
-      const inputs = Array.from({ length: random.whole(1, 40) }, (_, i) => {
-        const groups = Array.from({ length: random.whole(0, 5) }, () =>
-          random.pick([0, 1, random.whole(1, 3_000), random.whole(1, 200_000)]),
-        );
-        const bytes = groups.map((rows) => rows * random.pick([8, 200, 20_000]));
-        return input(`file-${i}`, groups, bytes);
-      });
-      checkCover(inputs, tasksOf(inputs));
-    }
-  });
-
-  function checkCover(inputs: readonly Input[], tasks: readonly Task[]): void {
-    const edges = new Map(
-      inputs.map(({ file, facts }) => {
-        let sum = 0;
-        return [file.path, [0, ...facts.rowGroups.map(({ rows }) => (sum += rows))]];
-      }),
-    );
-    const joined: string[] = [];
-    for (const task of tasks) {
-      let bytes = 0;
-      let groups = 0;
-      for (const { file, facts, rowStart, rowEnd } of task.files) {
-        expect(rowEnd).toBeGreaterThan(rowStart);
-        expect(edges.get(file.path)).toEqual(expect.arrayContaining([rowStart, rowEnd]));
-        const [path, start] = [`${file.path} `, String(rowStart)];
-        const last = joined.at(-1);
-        if (last?.startsWith(path) && last.endsWith(`-${start}`)) {
-          joined[joined.length - 1] = last.replace(/-\d+$/, `-${rowEnd}`);
-        } else joined.push(`${path}${start}-${rowEnd}`);
-        let at = 0;
-        for (const group of facts.rowGroups) {
-          if (at >= rowStart && at + group.rows <= rowEnd && group.rows > 0) {
-            groups++;
-            bytes += group.bytes;
-          }
-          at += group.rows;
-        }
-      }
-      expect(task.rows).toBe(task.files.reduce((sum, f) => sum + f.rowEnd - f.rowStart, 0));
-      if (groups > 1) {
+  test('pack the small files of a folder, in order, within every limit', () => {
+    for (const [files, sizes] of [
+      [small(700, 1, 1), 'many files'],
+      [small(100, 5_000, 10), 'many rows'],
+      [small(100, 5, TASK_BYTES / 10), 'many bytes'],
+    ] as const) {
+      const tasks = tasksOf(files);
+      expect(tasks.length, sizes).toBeGreaterThan(1);
+      expect(ranges(tasks).flat(), sizes).toEqual(
+        files.map(({ path, groups }) => `${path}[0,${groups[0]![0]})`),
+      );
+      for (const task of tasks) {
+        expect(task.files.length).toBeLessThanOrEqual(512);
         expect(task.rows).toBeLessThanOrEqual(TASK_ROWS);
+        const bytes = task.files.reduce((sum, { facts }) => sum + facts.rowGroups[0]!.bytes, 0);
         expect(bytes).toBeLessThanOrEqual(TASK_BYTES);
       }
     }
-    expect(joined).toEqual(
-      inputs
-        .filter(({ facts }) => facts.rows > 0)
-        .map(({ file, facts }) => `${file.path} 0-${facts.rows}`),
-    );
-  }
-});
-
-describe('small files', () => {
-  test('are packed, many to a task, within the limits', () => {
-    const tasks = tasksOf(Array.from({ length: 2_000 }, (_, i) => input(`f${i}`, [1_000])));
-    expect(tasks.length).toBeGreaterThanOrEqual(2_000_000 / TASK_ROWS);
-    expect(tasks.length).toBeLessThan((3 * 2_000_000) / TASK_ROWS);
-    for (const { rows } of tasks) expect(rows).toBeLessThanOrEqual(TASK_ROWS);
+    expect(tasksOf(small(512, 1, 1))).toHaveLength(1);
   });
 
-  test('are never so many in a task that opening them takes all its time', () => {
-    const tasks = tasksOf(Array.from({ length: 10_000 }, (_, i) => input(`f${i}`, [1])));
-    expect(Math.max(...tasks.map(({ files }) => files.length))).toBeLessThanOrEqual(512);
-    expect(tasks.length).toBeLessThan(100);
-  });
-
-  test('are packed by their names and sizes alone, not by their content', () => {
-    const random = new Random(5);
-    const inputs = Array.from({ length: 500 }, (_, i) => input(`f${i}`, [random.whole(1, 9_000)]));
-    const others = inputs.map(({ file, facts }) => ({
-      file,
-      facts: { ...facts, sha256: sha256(`other ${file.path}`) },
-    }));
-    expect(ranges(tasksOf(others))).toEqual(ranges(tasksOf(inputs)));
-  });
-
-  /**
-   * One file of 2,000 comes or goes, 200 times over. What is stated here was measured: nearly always one or two tasks
-   * are new, and never more than a few of the dozens to hundreds.
-   */
-  describe.each([
-    ['of 1,000 rows (some 25 tasks)', 1_000],
-    ['of 10,000 rows (some 240 tasks)', 10_000],
-  ])('%s', (_name, rows) => {
-    const random = new Random(rows);
-    const costs = { added: [] as number[], removed: [] as number[] };
-    let tasks = 0;
-
-    beforeAll(() => {
-      for (let trial = 0; trial < 200; trial++) {
-        const all = Array.from({ length: 2_000 }, (_, i) => {
-          const number = random.whole(0, 1e9);
-          const size = random.whole(rows / 2, (3 * rows) / 2);
-          // What a file holds does not matter here, and to hash it takes long.
-          const facts = {
-            sha256: '0'.repeat(64),
-            rows: size,
-            rowGroups: [{ rows: size, bytes: 1 }],
-          };
-          const file = { path: `part-${i}-${number}`, absolute: '', unit: '', stamp: STAMP };
-          return { file, facts: { ...facts, schema: [] } };
-        });
-        const gone = random.whole(0, all.length - 1);
-        const less = all.filter((_, i) => i !== gone);
-        const keys = (inputs: readonly Input[]) =>
-          new Set(tasksOf(inputs).map(({ partKey }) => partKey));
-        const [whole, part] = [keys(all), keys(less)];
-        tasks += whole.size / 200;
-        costs.added.push([...whole].filter((key) => !part.has(key)).length);
-        costs.removed.push([...part].filter((key) => !whole.has(key)).length);
-      }
-    });
-
-    test.each(['added', 'removed'] as const)('one %s leaves almost all tasks', (what) => {
-      const sorted = costs[what].toSorted((a, b) => a - b);
-      const mean = sorted.reduce((sum, cost) => sum + cost, 0) / sorted.length;
-      if (process.env.SHOW_COSTS) console.log(what, rows, tasks, mean, sorted[180], sorted[199]);
-      expect(tasks).toBeGreaterThan(20);
-      expect(mean).toBeLessThan(1.6);
-      expect(sorted[180]).toBeLessThanOrEqual(2);
-      expect(sorted[199]).toBeLessThanOrEqual(4);
-    });
-  });
-
-  test('a file that is written anew changes its own task alone', () => {
-    const inputs = Array.from({ length: 2_000 }, (_, i) => input(`f${i}`, [1_000]));
-    const changed = inputs.with(1_234, {
-      ...inputs[1_234]!,
-      facts: { ...inputs[1_234]!.facts, sha256: sha256('new') },
-    });
-    const [before, after] = [tasksOf(inputs), tasksOf(changed)];
-    const moved = after.filter(({ scoreKey }, i) => scoreKey !== before[i]!.scoreKey);
-    expect(moved).toHaveLength(1);
-    expect(moved[0]!.files.map(({ file }) => file.path)).toContain('f1234');
-  });
-});
-
-describe('keys', () => {
-  const BASE = [input('m=1/a', [100_000, 100_000]), input('m=2/b', [5])];
-  const [FIRST, SECOND, OTHER] = tasksOf(BASE) as [Task, Task, Task];
-
-  test('are SHA-256, and no two tasks share one', () => {
-    const keys = [FIRST, SECOND, OTHER].flatMap(({ scoreKey, partKey }) => [scoreKey, partKey]);
-    for (const key of keys) expect(key).toMatch(/^[0-9a-f]{64}$/);
-    expect(new Set(keys).size).toBe(6);
-  });
-
-  test('are the same for the same plan, made again', () => {
-    expect(tasksOf(structuredClone(BASE), structuredClone(SCORING))).toEqual(tasksOf(BASE));
-  });
-
-  /** Every way in which one ingredient of a score may differ. */
-  const SCORINGS: readonly (readonly [string, Partial<ScoringConfig>])[] = [
-    ['the model', { model: ['n'.repeat(64), 'd'.repeat(64)] }],
-    ['its external data', { model: ['m'.repeat(64), 'e'.repeat(64)] }],
-    ['no external data', { model: ['m'.repeat(64)] }],
-    ['the order of the model and its data', { model: SCORING.model.toReversed() }],
-    ['the device', { device: 'cuda' }],
-    ['the size of a batch', { batchRows: 1_024 }],
-    ['the filter', { where: 'cancelled = true' }],
-    ['no filter', { where: undefined }],
-    ['an empty filter', { where: '' }],
-    ['the type of a column', { types: [{ column: 'month', type: 'BIGINT' }] }],
-    ['the column of a type', { types: [{ column: 'day', type: 'INTEGER' }] }],
-    ['no types', { types: [] }],
-    ['the order of features', { inputs: [{ ...SCORING.inputs[0]!, columns: ['b', 'a'] }] }],
-    ['the features', { inputs: [{ ...SCORING.inputs[0]!, columns: ['a,b'] }] }],
-    ['one input less', { inputs: SCORING.inputs.slice(0, 1) }],
-    ['the order of inputs', { inputs: SCORING.inputs.toReversed() }],
-    ['the name of an input', { inputs: [{ ...SCORING.inputs[0]!, name: 'z' }] }],
-    ['the element type of an input', { inputs: [{ ...SCORING.inputs[0]!, element: 'float64' }] }],
-    ['the rank of an input', { inputs: [{ ...SCORING.inputs[0]!, rank: 1 }] }],
-    ['the outputs', { outputs: ['label'] }],
-    ['the order of outputs', { outputs: ['probabilities', 'label'] }],
-    ['what becomes of scores that are not finite', { nonFinite: 'keep' }],
-  ];
-
-  test.each(SCORINGS)('of scores and part change with %s', (_name, change) => {
-    const [task] = tasksOf(BASE, { ...SCORING, ...change });
-    expect(task!.scoreKey).not.toBe(FIRST.scoreKey);
-    expect(task!.partKey).not.toBe(FIRST.partKey);
-  });
-
-  const [P, LABEL] = PUBLISHING.columns as [
-    PublishingConfig['columns'][number],
-    PublishingConfig['columns'][number],
-  ];
-
-  /** Every way in which one ingredient of a part may differ while its scores are the same. */
-  const PUBLISHINGS: readonly (readonly [string, Partial<PublishingConfig>])[] = [
-    ['the kept columns', { keep: [{ name: 'id', type: 'BIGINT' }] }],
-    ['the order of kept columns', { keep: PUBLISHING.keep.toReversed() }],
-    ['the type of a kept column', { keep: [{ name: 'id', type: 'INTEGER' }, PUBLISHING.keep[1]!] }],
-    ['the name of a kept column', { keep: [{ name: 'ID', type: 'BIGINT' }, PUBLISHING.keep[1]!] }],
-    ['no kept columns', { keep: [] }],
-    ['the name of a prediction', { columns: [{ ...P, column: 'q' }, LABEL] }],
-    ['the output of a prediction', { columns: [{ ...P, output: 'label' }, LABEL] }],
-    ['the class of a prediction', { columns: [{ ...P, index: 0 }, LABEL] }],
-    ['all classes of a prediction', { columns: [{ ...P, index: undefined }, LABEL] }],
-    ['the order of predictions', { columns: [LABEL, P] }],
-    ['one prediction less', { columns: [P] }],
-    ['the format', { format: 'csv' }],
-    ['the compression', { compression: 'snappy' }],
-  ];
-
-  test.each(PUBLISHINGS)('of the part, not of the scores, change with %s', (_name, change) => {
-    const [task] = tasksOf(BASE, SCORING, { ...PUBLISHING, ...change });
-    expect(task!.scoreKey).toBe(FIRST.scoreKey);
-    expect(task!.partKey).not.toBe(FIRST.partKey);
-  });
-
-  test('differ among all these changes', () => {
-    const keys = [
-      ...SCORINGS.map(([, change]) => tasksOf(BASE, { ...SCORING, ...change })[0]!.partKey),
-      ...PUBLISHINGS.map(
-        ([, change]) => tasksOf(BASE, SCORING, { ...PUBLISHING, ...change })[0]!.partKey,
-      ),
-    ];
-    expect(new Set(keys).size).toBe(SCORINGS.length + PUBLISHINGS.length);
-  });
-
-  test('change with content, path and range', () => {
-    const [{ file, facts }] = BASE as [Input];
-    const first = (path: string, changed: Partial<FileFacts>): string | undefined => {
-      const renamed = { ...file, path };
-      return tasksOf([{ file: renamed, facts: { ...facts, ...changed } }])[0]!.scoreKey;
-    };
-    expect(first(file.path, {})).toBe(FIRST.scoreKey);
-    const others = [
-      first(file.path, { sha256: sha256('other') }),
-      first('m=1/b', {}),
-      first('m=3/a', {}),
-      first(file.path, { rowGroups: [{ rows: 200_000, bytes: 1 }] }),
-      first(file.path, {
-        rowGroups: [
-          { rows: 90_000, bytes: 1 },
-          { rows: 110_000, bytes: 1 },
+  test('never mix folders, and number themselves within theirs', () => {
+    const units = plan([
+      { path: 'm=1/a', groups: [[1, 1]] },
+      { path: 'm=1/b', groups: [[1, 1]] },
+      {
+        path: 'm=2/a',
+        groups: [
+          [TASK_ROWS, 1],
+          [1, 1],
         ],
-      }),
-    ];
-    expect(new Set([FIRST.scoreKey, ...others]).size).toBe(6);
-  });
-
-  test('change with the order and the number of files of a task', () => {
-    const [a, b, c] = [input('a', [1]), input('b', [2]), input('c', [3])];
-    const keys = [[a, b, c], [a, c, b], [a, b], [a]].map((inputs) => tasksOf(inputs)[0]!.scoreKey);
-    expect(new Set(keys).size).toBe(4);
-  });
-
-  test('do not change with the root, with where or when files were written, or with other units', () => {
-    const moved = BASE.map(({ file, facts }) => ({
-      file: {
-        ...file,
-        absolute: `/elsewhere/${file.path}`,
-        stamp: { dev: '9', ino: '9', size: 9, mtimeNs: '9', ctimeNs: '9' },
       },
-      facts,
-    }));
-    const keys = (tasks: readonly Task[]) => tasks.map((t) => [t.scoreKey, t.partKey]);
-    expect(keys(tasksOf(moved))).toEqual(keys([FIRST, SECOND, OTHER]));
-    expect(keys(tasksOf([...moved, input('m=3/c', [7])])).slice(0, 3)).toEqual(
-      keys([FIRST, SECOND, OTHER]),
-    );
+    ]); //
+    expect(units.map(({ unit, tasks }) => [unit, tasks.map(taskName)])).toEqual([
+      ['m=1', ['m=1#0']],
+      ['m=2', ['m=2#0', 'm=2#1']],
+    ]);
+    expect(taskName({ unit: '', index: 3 })).toBe('.#3');
   });
 
-  test('are not known while the content of a file of the task is not', () => {
-    const [a, b] = [input('u/a', [1]), input('u/b', [200_000])];
-    const tasks = tasksOf([{ file: a.file, facts: { ...a.facts, sha256: null } }, b]);
-    expect(tasks[0]).toMatchObject({ scoreKey: undefined, partKey: undefined });
-    expect(tasks[1]!.partKey).toMatch(/^[0-9a-f]{64}$/);
+  test('cover every row of random files once, in order', () => {
+    const random = new Random(7);
+    for (let trial = 0; trial < 100; trial++) {
+      const given = Array.from(
+        { length: random.whole(1, 60) },
+        (_, i): Given => ({
+          path: `f${String(i).padStart(3, '0')}`,
+          groups: Array.from({ length: random.whole(0, 4) }, () => [
+            random.whole(0, random.pick([10, 50_000, 200_000])),
+            random.whole(0, random.pick([1000, TASK_BYTES])),
+          ]),
+        }),
+      );
+      const next = new Map<string, number>();
+      let last = '';
+      for (const { files } of tasksOf(given)) {
+        for (const { file, rowStart, rowEnd } of files) {
+          expect(compareText(last, file.path)).toBeLessThanOrEqual(0);
+          expect([rowStart, rowEnd > rowStart]).toEqual([next.get(file.path) ?? 0, true]);
+          next.set(file.path, rowEnd);
+          last = file.path;
+        }
+      }
+      for (const one of given) expect(next.get(one.path) ?? 0).toBe(factsOf(one).rows);
+    }
   });
-
-  test('stay what they are from version to version, else everything is scored again', () => {
-    expect([FIRST.scoreKey, FIRST.partKey]).toEqual(PINNED);
-  });
-
-  /** Change these only together with a format number in the plan. */
-  const PINNED = [
-    '31008bdf38546e73bc96313eaba036382c8fa7426194beba333c98053c7ab9f2',
-    '1c5cdca12717cf21e658f44fe911081f1ad82e8dcd6651cb6de6052654f2f5e7',
-  ];
 });
 
-test('ten thousand files are planned in under three seconds', () => {
-  const inputs = Array.from({ length: 10_000 }, (_, i) =>
-    input(`day=${i % 365}/part-${i}`, [5_000, 5_000, 2_000]),
+describe('one file more or less among 2,000', () => {
+  /** How many tasks of the larger and of the smaller folder are not in the other one: over 50 seeded trials. */
+  function changes(sizes: (random: Random) => readonly [number, number]): [number, number][] {
+    const random = new Random(11);
+    return Array.from({ length: 50 }, () => {
+      const all = Array.from(
+        { length: 2000 },
+        (): Given => ({
+          path: `part-${Math.floor(random.next() * 1e12).toString(36)}.parquet`,
+          groups: [sizes(random)],
+        }),
+      ).sort((a, b) => compareText(a.path, b.path));
+      const without = all.toSpliced(random.whole(0, all.length - 1), 1);
+      const [more, fewer] = [tasksOf(all), tasksOf(without)].map(
+        (tasks) => new Set(tasks.map(({ scoreKey }) => scoreKey)),
+      ) as [Set<string>, Set<string>];
+      return [
+        [...more].filter((key) => !fewer.has(key)).length,
+        [...fewer].filter((key) => !more.has(key)).length,
+      ];
+    });
+  }
+
+  test.each([
+    ['of about 1,000 rows', (random: Random) => [random.whole(1, 2000), 1000] as const],
+    ['of about 30,000 rows', (random: Random) => [random.whole(1, 60_000), 1000] as const],
+    [
+      'of few rows and many bytes',
+      (random: Random) => [9, random.whole(1, TASK_BYTES / 8)] as const,
+    ],
+    ['of one row', () => [1, 10] as const],
+  ])('%s changes its own task, seldom one beside it, never more than six', (_name, sizes) => {
+    const found = changes(sizes);
+    const counts = found.map(([added, removed]) => Math.max(added, removed));
+    const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+    expect(Math.min(...counts)).toBeGreaterThanOrEqual(1);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(6);
+    expect(mean).toBeLessThan(1.5);
+  });
+});
+
+describe('a key', () => {
+  const GIVEN: readonly Given[] = [
+    { path: 'm=1/a', groups: [[100, 10]] },
+    { path: 'm=1/b', groups: [[200, 10]] },
+  ];
+  const task = (given: readonly Given[], options: Parameters<typeof plan>[1] = {}): Task =>
+    plan(given, options)[0]!.tasks[0]!;
+  const before = task(GIVEN);
+
+  test('is a SHA-256, the same for the same plan', () => {
+    expect(before.scoreKey).toMatch(/^[0-9a-f]{64}$/);
+    expect(before.partKey).toMatch(/^[0-9a-f]{64}$/);
+    expect(before.scoreKey).not.toBe(before.partKey);
+    expect(task(structuredClone(GIVEN))).toEqual(before);
+  });
+
+  test('does not depend on where the input is, nor on what the file system says of its files', () => {
+    const moved = task(GIVEN, { root: '/elsewhere' });
+    expect([moved.scoreKey, moved.partKey]).toEqual([before.scoreKey, before.partKey]);
+    expect(moved.files[0]!.file.absolute).toBe('/elsewhere/m=1/a');
+  });
+
+  const input = SCORING.inputs[0]!;
+  const OTHER_SCORING: readonly (readonly [string, Partial<ScoringConfig>])[] = [
+    ['model', { model: ['n'.repeat(64)] }],
+    ['external data of the model', { model: [...SCORING.model, 'd'.repeat(64)] }],
+    ['device', { device: 'cuda' }],
+    ['batch', { batchRows: 512 }],
+    ['filter', { where: 'a > 2' }],
+    ['lack of a filter', { where: undefined }],
+    ['types', { types: [{ column: 'month', type: 'BIGINT' }] }],
+    ['typed column', { types: [{ column: 'day', type: 'INTEGER' }] }],
+    ['lack of types', { types: [] }],
+    ['input', { inputs: [{ ...input, name: 'z' }] }],
+    ['element', { inputs: [{ ...input, element: 'float64' }] }],
+    ['rank', { inputs: [{ ...input, rank: 1 }] }],
+    ['order of features', { inputs: [{ ...input, columns: ['b', 'a'] }] }],
+    ['outputs', { outputs: ['y', 'z'] }],
+    ['way with scores that are not finite', { nonFinite: 'keep' }],
+  ];
+
+  test.each(OTHER_SCORING)('of scores and part changes with the %s', (_name, change) => {
+    const after = task(GIVEN, { scoring: { ...SCORING, ...change } });
+    expect(after.scoreKey).not.toBe(before.scoreKey);
+    expect(after.partKey).not.toBe(before.partKey);
+  });
+
+  test('has a case here for each ingredient of the scores', () => {
+    const tried = new Set(OTHER_SCORING.flatMap(([, change]) => Object.keys(change)));
+    // The batch a model insists on is its batch size: `batchRows` says it.
+    expect(Object.keys(SCORING).filter((key) => !tried.has(key))).toEqual(['fixedBatch']);
+  });
+
+  const column = PUBLISHING.columns[0]!;
+  const OTHER_PUBLISHING: readonly (readonly [string, Partial<PublishingConfig>])[] = [
+    ['kept columns', { keep: [] }],
+    ['type of a kept column', { keep: [{ name: 'id', type: 'INTEGER' }] }],
+    ['name of a kept column', { keep: [{ name: 'key', type: 'BIGINT' }] }],
+    ['name of a prediction', { columns: [{ ...column, column: 'p' }] }],
+    ['element of a prediction', { columns: [{ ...column, index: 0 }] }],
+    ['shape of a prediction', { columns: [{ ...column, index: undefined }] }],
+    ['format', { format: 'csv' }],
+    ['compression', { compression: 'snappy' }],
+  ];
+
+  test.each(OTHER_PUBLISHING)('of a part alone changes with the %s', (_name, change) => {
+    const after = task(GIVEN, { publishing: { ...PUBLISHING, ...change } });
+    expect(after.scoreKey).toBe(before.scoreKey);
+    expect(after.partKey).not.toBe(before.partKey);
+  });
+
+  test('has a case here for each ingredient of publication', () => {
+    const tried = new Set(OTHER_PUBLISHING.flatMap(([, change]) => Object.keys(change)));
+    expect(Object.keys(PUBLISHING).filter((key) => !tried.has(key))).toEqual([]);
+  });
+
+  test.each([
+    ['content', [{ ...GIVEN[0]!, sha256: 'other' }, GIVEN[1]!]],
+    ['path of a file', [{ ...GIVEN[0]!, path: 'm=1/A', sha256: 'm=1/a' }, GIVEN[1]!]],
+    [
+      'folder',
+      GIVEN.map((one) => ({ ...one, path: one.path.replace('1', '2'), sha256: one.path })),
+    ],
+    ['order', [GIVEN[1]!, GIVEN[0]!]],
+    ['number of files', [GIVEN[0]!]],
+    ['range of rows', [{ ...GIVEN[0]!, groups: [[99, 10]] as const }, GIVEN[1]!]],
+  ])('changes with the %s', (_name, given: readonly Given[]) => {
+    expect(task(given).scoreKey).not.toBe(before.scoreKey);
+    expect(task(given).partKey).not.toBe(before.partKey);
+  });
+
+  test('is missing while the content of a file is not known, for its task alone', () => {
+    const [unit] = plan([
+      { path: 'a', groups: [[TASK_ROWS, 1]], sha256: null },
+      { path: 'b', groups: [[TASK_ROWS, 1]] },
+    ]);
+    expect(unit!.tasks.map(({ scoreKey, partKey }) => [scoreKey, partKey])).toEqual([
+      [undefined, undefined],
+      [expect.any(String), expect.any(String)],
+    ]);
+  });
+});
+
+test('files of which nothing is known are left out', () => {
+  const units = makePlan([dataFile('m=1/a'), dataFile('m=2/a')], new Map(), SCORING, PUBLISHING);
+  expect(units).toEqual([]);
+});
+
+test.each([
+  ['in one folder', (i: number) => `part-${String(i).padStart(5, '0')}.parquet`],
+  ['in a folder each', (i: number) => `d=${String(i).padStart(5, '0')}/a.parquet`],
+])('ten thousand files %s are planned within three seconds', (_name, path) => {
+  const given = Array.from(
+    { length: 10_000 },
+    (_, i): Given => ({ path: path(i), groups: [[900, 9]] }),
   );
   const started = performance.now();
-  const units = plan(inputs);
-  expect(performance.now() - started).toBeLessThan(3_000);
-  expect(units).toHaveLength(365);
+  const units = plan(given);
+  expect(performance.now() - started).toBeLessThan(3000);
+  expect(units.flatMap(({ tasks }) => tasks).reduce((sum, { rows }) => sum + rows, 0)).toBe(9e6);
 });
 
-describe('the size of a batch', () => {
+test('a batch is what the model or the job says, else large for cheap rows and smaller for wide ones', () => {
   const auto = { wanted: 'auto', fixed: undefined, rowwise: true, bytesPerRow: 48 } as const;
-
-  test('is large for models whose rows are cheap, smaller for others', () => {
-    expect(batchRowsFor(auto)).toBe(16_384);
-    expect(batchRowsFor({ ...auto, rowwise: false })).toBe(1_024);
-  });
-
-  test('is what the job says, and before that what the model insists on', () => {
-    expect(batchRowsFor({ ...auto, wanted: 100 })).toBe(100);
-    expect(batchRowsFor({ ...auto, wanted: 100, fixed: 8 })).toBe(8);
-  });
-
-  test('shrinks where rows are wide, down to one', () => {
-    expect(batchRowsFor({ ...auto, bytesPerRow: 2_048 })).toBe(16_384);
-    expect(batchRowsFor({ ...auto, bytesPerRow: 2_049 })).toBe(8_192);
-    expect(batchRowsFor({ ...auto, bytesPerRow: 2 ** 30 })).toBe(1);
-  });
+  expect(batchRowsFor(auto)).toBe(16_384);
+  expect(batchRowsFor({ ...auto, rowwise: false })).toBe(1024);
+  expect(batchRowsFor({ ...auto, wanted: 77 })).toBe(77);
+  expect(batchRowsFor({ ...auto, wanted: 77, fixed: 4 })).toBe(4);
+  expect(batchRowsFor({ ...auto, bytesPerRow: 2048 })).toBe(16_384);
+  expect(batchRowsFor({ ...auto, bytesPerRow: 2049 })).toBe(8192);
+  expect(batchRowsFor({ ...auto, bytesPerRow: 2 ** 30 })).toBe(1);
 });

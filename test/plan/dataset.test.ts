@@ -1,0 +1,399 @@
+import {
+  chmodSync,
+  mkdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ScorelineError } from '../../src/base/errors.js';
+import { type Dataset, listDataset } from '../../src/plan/dataset.js';
+import { failure } from '../failure.js';
+import { asNobody, IS_ROOT } from '../nobody.js';
+import { Random } from '../random.js';
+import { makeFolder } from '../scoreline.js';
+
+/** A new folder that holds files, empty ones: listing reads none. */
+function folderOf(...files: readonly string[]): string {
+  const root = realpathSync(makeFolder());
+  for (const file of files) touch(join(root, file));
+  return root;
+}
+
+function touch(path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, '');
+}
+
+/** Lists what a job file in `baseDir` names. */
+function list(baseDir: string, pathText: string, ready?: string): Promise<Dataset> {
+  return listDataset({ path: resolve(baseDir, pathText), pathText, baseDir, ready });
+}
+
+async function pathsOf(baseDir: string, pathText: string): Promise<string[]> {
+  return (await list(baseDir, pathText)).files.map(({ path }) => path);
+}
+
+describe('a file', () => {
+  test('is taken whatever its name, and its folder is the root', async () => {
+    const root = folderOf('in/m=1/data.bin', 'in/m=1/other.parquet');
+    const dataset = await list(root, 'in/m=1/data.bin');
+    expect(dataset.root).toBe(join(root, 'in', 'm=1'));
+    expect(dataset.files).toEqual([
+      expect.objectContaining({
+        path: 'data.bin',
+        absolute: join(root, 'in', 'm=1', 'data.bin'),
+        unit: '',
+      }),
+    ]);
+    expect([...dataset.partitions]).toEqual([['', []]]);
+  });
+
+  test('may have a name that starts with _ or . when it is the one that is named', async () => {
+    const root = folderOf('_a.parquet', '.b.parquet');
+    expect(await pathsOf(root, '_a.parquet')).toEqual(['_a.parquet']);
+    expect(await pathsOf(root, '.b.parquet')).toEqual(['.b.parquet']);
+  });
+
+  test('carries what the file system says of it', async () => {
+    const root = folderOf();
+    writeFileSync(join(root, 'a.parquet'), '12345');
+    const [file] = (await list(root, 'a.parquet')).files;
+    const { ino, mtimeNs } = statSync(join(root, 'a.parquet'), { bigint: true });
+    expect(file?.stamp).toMatchObject({ size: 5, ino: String(ino), mtimeNs: String(mtimeNs) });
+  });
+});
+
+describe('a folder', () => {
+  test('gives the Parquet files below it, and counts the others', async () => {
+    const root = folderOf('a.parquet', 'b.PARQ', 'deep/er/c.pq', 'notes.txt', 'd.parquet.bak', 'e');
+    const dataset = await list(root, '.');
+    expect(dataset.files.map(({ path, unit }) => [path, unit])).toEqual([
+      ['a.parquet', ''],
+      ['b.PARQ', ''],
+      ['deep/er/c.pq', 'deep/er'],
+    ]);
+    expect(dataset.ignored).toBe(3);
+  });
+
+  test('hides files and folders whose names start with _ or .', async () => {
+    const root = folderOf(
+      'a.parquet',
+      '_b.parquet',
+      '.c.parquet',
+      '_temporary/d.parquet',
+      '.staging/e.parquet',
+      'm=1/_f.parquet',
+      'm=1/.g/h.parquet',
+      'm=1/x_y.parquet',
+    );
+    const dataset = await list(root, '.');
+    expect(dataset.files.map(({ path }) => path)).toEqual(['a.parquet', 'm=1/x_y.parquet']);
+    expect(dataset.ignored).toBe(0);
+  });
+
+  test('may itself be below names that start with _ or ., and have glob characters', async () => {
+    const root = folderOf('_x/.y/[z]*?{a,b}(c)!/in/a.parquet');
+    const dataset = await list(root, '_x/.y/[z]*?{a,b}(c)!/in');
+    expect(dataset.root).toBe(join(root, '_x/.y/[z]*?{a,b}(c)!/in'));
+    expect(dataset.files.map(({ path }) => path)).toEqual(['a.parquet']);
+  });
+
+  test('lists by unit, then by path, in code units: the same whatever order it was filled in', async () => {
+    const names = [
+      'B.parquet',
+      'a.parquet',
+      'é.parquet',
+      'b/1.parquet',
+      'b/10.parquet',
+      'b/2.parquet',
+      'b-/a.parquet',
+      'b/c/a.parquet',
+      '\u{1f600}.parquet',
+      '\uffee.parquet',
+    ];
+    const expected = [
+      'B.parquet',
+      'a.parquet',
+      'é.parquet',
+      '\u{1f600}.parquet',
+      '\uffee.parquet',
+      'b/1.parquet',
+      'b/10.parquet',
+      'b/2.parquet',
+      'b-/a.parquet',
+      'b/c/a.parquet',
+    ];
+    const random = new Random(3);
+    for (let trial = 0; trial < 5; trial++) {
+      expect(await pathsOf(folderOf(...random.shuffled(names)), '.')).toEqual(expected);
+    }
+  });
+
+  test('keeps every name as it is', async () => {
+    const names = [
+      "it's.parquet",
+      'say "hi".parquet',
+      'two\nlines.parquet',
+      'a b.parquet',
+      'größe.parquet',
+      '数据.parquet',
+      'st*r.parquet',
+      'wh?t.parquet',
+      '[a-z].parquet',
+      '{a,b}.parquet',
+      'back\\slash.parquet',
+      '$(rm -rf x); DROP TABLE y.parquet',
+      '\u001b[31mred.parquet',
+      '100%.parquet',
+      '%2e%2e%2fx.parquet',
+      '-rf.parquet',
+      '~.parquet',
+    ];
+    const root = folderOf(...names);
+    const { files } = await list(root, '.');
+    expect(files.map(({ path }) => path)).toEqual([...names].sort());
+    expect(files.map(({ absolute }) => absolute)).toEqual(
+      [...names].sort().map((name) => join(root, name)),
+    );
+    for (const name of names) {
+      expect(await pathsOf(root, name), name).toEqual([name]);
+    }
+  });
+});
+
+describe('a glob', () => {
+  const FILES = ['y=1/a.parquet', 'y=1/b.csv', 'y=2/m=1/c.parquet', 'y=2/d.parquet', 'top.parquet'];
+
+  test.each([
+    ['in/*', ['top.parquet'], 'in'],
+    ['in/*/*.parquet', ['y=1/a.parquet', 'y=2/d.parquet'], 'in'],
+    [
+      'in/**/*.parquet',
+      ['top.parquet', 'y=1/a.parquet', 'y=2/d.parquet', 'y=2/m=1/c.parquet'],
+      'in',
+    ],
+    ['in/y=1/*', ['a.parquet', 'b.csv'], 'in/y=1'],
+    ['in/y={1,3}/*.parquet', ['y=1/a.parquet'], 'in'],
+    ['in/y=?/[a-c].parquet', ['y=1/a.parquet'], 'in'],
+    ['./in/y=2/**', ['d.parquet', 'm=1/c.parquet'], 'in/y=2'],
+    ['in/../in/y=2/*', ['d.parquet'], 'in/y=2'],
+  ])(
+    '%s takes what it matches, below the folder before its first wildcard',
+    async (glob, paths, folder) => {
+      const root = folderOf(
+        ...FILES.map((file) => `in/${file}`),
+        'in/_hidden/a.parquet',
+        'in/.h.parquet',
+      );
+      const dataset = await list(root, glob);
+      expect(dataset.files.map(({ path }) => path)).toEqual(paths);
+      expect(dataset.root).toBe(join(root, folder));
+      const above = await list(join(root, 'in'), glob.replace(/^(\.\/)?in\//, '../in/'));
+      expect(above.files.map(({ path }) => path)).toEqual(paths);
+    },
+  );
+
+  test('may be absolute', async () => {
+    const root = folderOf('m=1/a.parquet');
+    expect(await pathsOf('/', `${root}/*/*.parquet`)).toEqual(['m=1/a.parquet']);
+  });
+
+  test('is not confused by glob characters in the folders above the job file', async () => {
+    const root = folderOf('[x] (y)/*/in/m=1/a.parquet', 'x/b/in/m=1/wrong.parquet');
+    expect(await pathsOf(join(root, '[x] (y)', '*'), 'in/*/*.parquet')).toEqual(['m=1/a.parquet']);
+  });
+
+  test('is a name where a file of that name exists', async () => {
+    const root = folderOf('a*.parquet', 'ab.parquet', '[ab].parquet');
+    expect(await pathsOf(root, 'a*.parquet')).toEqual(['a*.parquet']);
+    expect(await pathsOf(root, '[ab].parquet')).toEqual(['[ab].parquet']);
+  });
+
+  test('does not bring hidden names to light', async () => {
+    const root = folderOf('a.parquet', '_b.parquet', '.c.parquet');
+    expect(await pathsOf(root, '*')).toEqual(['a.parquet']);
+    expect((await failure(() => list(root, '_*'))).code).toBe('input');
+  });
+});
+
+describe('the folders of a unit give its partition columns', () => {
+  const valuesOf = async (folder: string): Promise<[string, string | null][]> => {
+    const dataset = await list(folderOf(`${folder}/a.parquet`), '.');
+    return dataset.partitions.get(folder)!.map(({ name, value }) => [name, value]);
+  };
+
+  test.each([
+    [
+      'year=2013/month=1',
+      [
+        ['year', '2013'],
+        ['month', '1'],
+      ],
+    ],
+    ['raw/year=2013/v2', [['year', '2013']]],
+    ['x=', [['x', '']]],
+    ['x==', [['x', '=']]],
+    ['x=a=b', [['x', 'a=b']]],
+    ['=a', []],
+    ['plain', []],
+    ['x=007', [['x', '007']]],
+    ['x=a%20b', [['x', 'a b']]],
+    ['x=%C3%A9%f0%9f%98%80', [['x', 'é\u{1f600}']]],
+    ['x=2013-01-01 00%3A00%3A00', [['x', '2013-01-01 00:00:00']]],
+    ['a%3Db=1', [['a=b', '1']]],
+    ['x=100%', [['x', '100%']]],
+    ['x=%zz%2', [['x', '%zz%2']]],
+    ['x=%25', [['x', '%']]],
+    ['x=%2520', [['x', '%20']]],
+    ['x=a+b', [['x', 'a+b']]],
+    ['x=%27; DROP', [['x', "'; DROP"]]],
+    ['x=..', [['x', '..']]],
+    ['x=__HIVE_DEFAULT_PARTITION__', [['x', null]]],
+    ['x=__hive_default_partition__', [['x', '__hive_default_partition__']]],
+    ['x=NULL', [['x', 'NULL']]],
+    ['größe=数据', [['größe', '数据']]],
+    [
+      'constructor=1/toString=2',
+      [
+        ['constructor', '1'],
+        ['toString', '2'],
+      ],
+    ],
+  ])('%s', async (folder, expected) => {
+    expect(await valuesOf(folder)).toEqual(expected);
+  });
+
+  test.each([
+    ['x=a%2Fb', 'a value may not hold a path separator'],
+    ['x=..%2F..%2Fetc', 'a value may not hold a path separator'],
+    ['x=%5C', 'a value may not hold a path separator'],
+    ['x=a%00b', 'a value may not hold a path separator'],
+    ['a%2fb=1', 'a value may not hold a path separator'],
+    ['x=%FF', 'not UTF-8 after its % escapes'],
+    ['x=%C3', 'not UTF-8 after its % escapes'],
+    ['x=%ED%A0%80', 'not UTF-8 after its % escapes'],
+    ['x=1/x=2', 'column "x" is given twice by its folders'],
+    ['x=1/y=2/X=3', 'column "X" is given twice by its folders'],
+    ['a b=1/a%20b=2', 'column "a b" is given twice by its folders'],
+  ])('%s is refused', async (folder, why) => {
+    const error = await failure(() => valuesOf(folder));
+    expect([error.code, error.message]).toEqual(['input', expect.stringContaining(why)]);
+  });
+
+  test('the same for every file of a folder; and folders above the input give none', async () => {
+    const root = folderOf('x=1/in/m=1/a.parquet', 'x=1/in/m=1/b.parquet', 'x=1/in/m=2/a.parquet');
+    const dataset = await list(root, 'x=1/in');
+    expect([...dataset.partitions]).toEqual([
+      ['m=1', [{ name: 'm', value: '1' }]],
+      ['m=2', [{ name: 'm', value: '2' }]],
+    ]);
+    expect((await list(root, 'x=1/in/m=1')).partitions.get('')).toEqual([]);
+  });
+});
+
+describe('a ready file', () => {
+  test('keeps the folders back that lack it, and they are named', async () => {
+    const root = folderOf('m=1/a.parquet', 'm=1/_SUCCESS', 'm=2/a.parquet', 'm=10/a.parquet');
+    const dataset = await list(root, '.', '_SUCCESS');
+    expect(dataset.files.map(({ path }) => path)).toEqual(['m=1/a.parquet']);
+    expect([...dataset.partitions.keys()]).toEqual(['m=1']);
+    expect(dataset.notReady).toEqual(['m=10', 'm=2']);
+  });
+
+  test('that is missing everywhere is no error: nothing is there yet', async () => {
+    const dataset = await list(folderOf('m=1/a.parquet'), '.', '_SUCCESS');
+    expect([dataset.files, dataset.notReady]).toEqual([[], ['m=1']]);
+  });
+
+  test('is looked for in the root of a flat input, and nowhere above a folder', async () => {
+    const flat = await list(folderOf('a.parquet', 'DONE'), '.', 'DONE');
+    expect([flat.files.length, flat.notReady]).toEqual([1, []]);
+    const above = await list(folderOf('m=1/a.parquet', '_SUCCESS'), '.', '_SUCCESS');
+    expect(above.notReady).toEqual(['m=1']);
+  });
+});
+
+describe('links', () => {
+  test('to files are read, to folders are not followed, to nothing are passed over', async () => {
+    const root = folderOf('real/a.parquet', 'in/b.parquet');
+    symlinkSync(join(root, 'real', 'a.parquet'), join(root, 'in', 'link.parquet'));
+    symlinkSync(join(root, 'real'), join(root, 'in', 'folder'));
+    symlinkSync(join(root, 'in'), join(root, 'in', 'loop'));
+    symlinkSync('nowhere', join(root, 'in', 'broken.parquet'));
+    expect(await pathsOf(root, 'in')).toEqual(['b.parquet', 'link.parquet']);
+  });
+
+  test('to themselves are no bug of ours: passed over like those to nothing, or refused', async () => {
+    const root = folderOf('in/b.parquet');
+    symlinkSync('self.parquet', join(root, 'in', 'self.parquet'));
+    const paths = await pathsOf(root, 'in').catch((error: ScorelineError) => error.code);
+    expect([['b.parquet'], 'input']).toContainEqual(paths);
+  });
+
+  test.skipIf(!IS_ROOT)('to where one may not look are the fault of the environment', async () => {
+    const [root, other] = [folderOf('in/b.parquet'), folderOf('in/a.parquet')];
+    symlinkSync(join(root, 'in', 'b.parquet'), join(other, 'in', 'link.parquet'));
+    chmodSync(root, 0o700);
+    for (const folder of [dirname(other), other]) chmodSync(folder, 0o755);
+    const error = await asNobody(() => failure(() => list(other, 'in')));
+    chmodSync(dirname(other), 0o700);
+    expect(error.code).toBe('environment');
+  });
+
+  test('in the path of the input are resolved, so that the root is the folder itself', async () => {
+    const root = folderOf('v1/m=1/a.parquet');
+    symlinkSync('v1', join(root, 'latest'));
+    for (const path of ['latest', 'latest/*/*.parquet']) {
+      expect((await list(root, path)).root, path).toBe(join(root, 'v1'));
+      expect(await pathsOf(root, path)).toEqual(['m=1/a.parquet']);
+    }
+  });
+});
+
+describe('what cannot be listed', () => {
+  test.each([
+    ['a path that is not there', 'absent', 'no such file or folder'],
+    ['a file below a file', 'a.txt/b', 'no such file or folder'],
+    ['a name that is too long', 'x'.repeat(300), 'no such file or folder'],
+    ['a glob in a folder that is not there', 'absent/*.parquet', 'no folder'],
+    ['a glob that matches nothing', 'in/*.nothing', 'no .parquet file found'],
+    ['an empty folder', 'empty', 'no .parquet file found'],
+    ['a folder of other files', 'in', 'no .parquet file found (2 other files are there)'],
+  ])('%s', async (_name, path, why) => {
+    const root = folderOf('in/a.csv', 'in/deep/b.txt', 'a.txt');
+    mkdirSync(join(root, 'empty'));
+    const error = await failure(() => list(root, path));
+    expect([error.code, error.message]).toEqual(['input', expect.stringContaining(why)]);
+    expect(error.message).toMatch(/^input\.path /);
+  });
+
+  test('a name is shown without what would act on a terminal', async () => {
+    const error = await failure(() => list(folderOf(), 'a\u001b[31m\n*/b'));
+    expect(error.message).toContain('a\\u{1b}[31m\\u{a}');
+  });
+
+  test.skipIf(!IS_ROOT)(
+    'a folder that may not be entered is the fault of the environment',
+    async () => {
+      const root = folderOf('in/a.parquet');
+      const error = await asNobody(() => failure(() => list(root, 'in')));
+      expect(error.code).toBe('environment');
+    },
+  );
+
+  test('a file that is gone meanwhile is an error, not a shorter list', async () => {
+    const root = folderOf(...Array.from({ length: 500 }, (_, i) => `f${i}.parquet`));
+    const listing = list(root, '.').then(
+      ({ files }) => files.length,
+      ({ code }: { code: string }) => code,
+    );
+    rmSync(join(root, 'f499.parquet'));
+    renameSync(join(root, 'f3.parquet'), join(root, '_f3.parquet'));
+    expect([498, 499, 500, 'input']).toContain(await listing);
+  });
+});

@@ -1,0 +1,505 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { putFolderIfAbsent } from '../../src/base/files.js';
+import { sha256 } from '../../src/base/hash.js';
+import type { DataExtension, PartRecord } from '../../src/plan/ledger.js';
+import { manifestText, type UnitRecord } from '../../src/plan/manifest.js';
+import {
+  currentPath,
+  latestSnapshot,
+  type Publication,
+  publish,
+  repairCurrent,
+  type Snapshot,
+  stage,
+} from '../../src/run/snapshot.js';
+import { Output } from '../../src/run/store.js';
+import { failure } from '../failure.js';
+import { makeFolder } from '../scoreline.js';
+
+let output: Output;
+let temporary: string;
+
+beforeEach(async () => {
+  output = await Output.open(join(makeFolder(), 'out'));
+  temporary = await output.makeTemporary();
+});
+
+/** Puts a part whose data are a text into the store, and says what a manifest says of it. */
+async function makePart(content: string, extension = 'parquet', bad?: string): Promise<PartRecord> {
+  const key = sha256(`part ${content}`);
+  const folder = join(temporary, key);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  writeFileSync(join(folder, `data.${extension}`), content);
+  if (bad !== undefined) writeFileSync(join(folder, 'quarantine.parquet'), bad);
+  if (!(await putFolderIfAbsent(folder, output.partFolder(key))))
+    rmSync(folder, { recursive: true });
+  const stored = (text: string) => ({ sha256: sha256(text), bytes: text.length, rows: 1 });
+  return {
+    key,
+    scoreKey: sha256(`score ${content}`),
+    ledger: { rows: 1, scored: 1, quarantined: 0, filtered: 0 },
+    data: stored(content),
+    quarantine: bad === undefined ? null : stored(bad),
+  };
+}
+
+/** A unit whose parts hold these texts. */
+async function unitOf(...contents: readonly string[]): Promise<UnitRecord> {
+  const parts: PartRecord[] = [];
+  for (const content of contents) parts.push(await makePart(content));
+  return recordOf(parts);
+}
+
+function recordOf(parts: PartRecord[]): UnitRecord {
+  const ledger = { rows: 1, scored: 1, quarantined: 0, filtered: 0 };
+  return {
+    inputs: parts.map(({ key }) => ({ path: `${key}.parquet`, sha256: key, ledger })),
+    model: [sha256('model')],
+    job: {},
+    parts,
+  };
+}
+
+/** A publication of units, each with the texts of its parts. */
+async function publicationOf(
+  units: Readonly<Record<string, readonly string[]>>,
+  extension: DataExtension = 'parquet',
+): Promise<Publication> {
+  const records = new Map<string, UnitRecord>();
+  for (const [unit, contents] of Object.entries(units))
+    records.set(unit, await unitOf(...contents));
+  return { name: 'flights', extension, units: records };
+}
+
+async function publishUnits(
+  units: Readonly<Record<string, readonly string[]>>,
+  base?: Snapshot,
+): Promise<Snapshot | undefined> {
+  return publish(output, await publicationOf(units), base, temporary);
+}
+
+/** The files below a folder and their texts. */
+function contents(folder: string): Record<string, string> {
+  const names = existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    : [];
+  const files = names.filter((name) => statSync(join(folder, name)).isFile()).sort();
+  return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+}
+
+function current(): string {
+  return readlinkSync(output.path('current'));
+}
+
+describe('publishing', () => {
+  test('makes snapshot 1, and current names it', async () => {
+    const snapshot = await publishUnits({ 'month=1': ['a', 'b'], '': ['top'] });
+    expect(snapshot).toMatchObject({ number: 1, folder: output.path('snapshots', '000001') });
+    expect(current()).toBe('snapshots/000001');
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'flights-00000.parquet': 'top',
+      'month=1/flights-00000.parquet': 'a',
+      'month=1/flights-00001.parquet': 'b',
+    });
+    expect(await latestSnapshot(output)).toEqual(snapshot);
+    expect(readFileSync(output.path('current', 'manifest.json'), 'utf8')).toBe(
+      manifestText(snapshot!.manifest),
+    );
+  });
+
+  test('links the parts of the store, read-only, and leaves nothing in the temporary folder', async () => {
+    const publication = await publicationOf({ u: ['a'] });
+    await publish(output, publication, undefined, temporary);
+    const [part] = publication.units.get('u')!.parts;
+    const published = output.path('current', 'data', 'u', 'flights-00000.parquet');
+    const stored = join(output.partFolder(part!.key), 'data.parquet');
+    expect(statSync(published).ino).toBe(statSync(stored).ino);
+    expect(statSync(published).mode & 0o777).toBe(0o444);
+    expect(statSync(output.path('current', 'manifest.json')).mode & 0o777).toBe(0o444);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test('puts rows that were set aside beside the data', async () => {
+    const units = new Map([['u', recordOf([await makePart('good', 'parquet', 'bad')])]]);
+    await publish(output, { name: 'flights', extension: 'parquet', units }, undefined, temporary);
+    expect(contents(output.path('current', 'quarantine'))).toEqual({
+      'u/flights-00000.parquet': 'bad',
+    });
+  });
+
+  test('replaces all parts of its units and keeps the others', async () => {
+    const first = await publishUnits({ a: ['1', '2', '3'], b: ['4'] });
+    const second = await publishUnits({ a: ['5'], c: ['6'] }, first);
+    expect(second?.number).toBe(2);
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/flights-00000.parquet': '5',
+      'b/flights-00000.parquet': '4',
+      'c/flights-00000.parquet': '6',
+    });
+    expect(Object.keys(contents(output.path('snapshots', '000001', 'data')))).toHaveLength(4);
+  });
+
+  test('of what is published already changes nothing and makes no snapshot', async () => {
+    const first = await publishUnits({ a: ['1'], b: ['2'] });
+    expect(await publishUnits({ a: ['1'] }, first)).toBeUndefined();
+    expect(await publishUnits({ b: ['2'], a: ['1'] }, first)).toBeUndefined();
+    expect(await publishUnits({ a: ['1'] }, undefined)).toBeUndefined();
+    expect(readdirSync(output.path('snapshots'))).toEqual(['000001']);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test('of a unit without parts empties it', async () => {
+    const first = await publishUnits({ a: ['1'], b: ['2'] });
+    await publishUnits({ a: [] }, first);
+    expect(contents(output.path('current', 'data'))).toEqual({ 'b/flights-00000.parquet': '2' });
+  });
+
+  test('may hold the same part in two units', async () => {
+    await publishUnits({ a: ['same'], b: ['same'] });
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/flights-00000.parquet': 'same',
+      'b/flights-00000.parquet': 'same',
+    });
+  });
+
+  test('gives the same bytes for the same content, whatever came before', async () => {
+    await publishUnits({ a: ['1'], b: ['2'] });
+    const text = readFileSync(output.path('current', 'manifest.json'), 'utf8');
+    const other = await Output.open(join(makeFolder(), 'elsewhere'));
+    output = other;
+    temporary = await other.makeTemporary();
+    const first = await publishUnits({ b: ['old'] });
+    await publishUnits({ b: ['2'], a: ['1'] }, first);
+    expect(current()).toBe('snapshots/000002');
+    expect(readFileSync(output.path('current', 'manifest.json'), 'utf8')).toBe(text);
+  });
+
+  test.each(['constructor', 'toString', 'valueOf', 'hasOwnProperty', 'x/constructor'])(
+    'takes a unit of the name %s for a unit',
+    async (unit) => {
+      const first = await publishUnits({ plain: ['1'] });
+      const second = await publish(
+        output,
+        await publicationOf({ [unit]: ['2'] }),
+        first,
+        temporary,
+      );
+      expect(second?.number).toBe(2);
+      const third = await publish(
+        output,
+        await publicationOf({ [unit]: ['3'] }),
+        second,
+        temporary,
+      );
+      expect(third?.number).toBe(3);
+      expect(contents(output.path('current', 'data'))).toEqual({
+        'plain/flights-00000.parquet': '1',
+        [`${unit}/flights-00000.parquet`]: '3',
+      });
+    },
+  );
+
+  test('takes any other name of a folder for a unit', async () => {
+    const names = [
+      "it's",
+      '"q"',
+      'two\nlines',
+      '\x1b[31m',
+      '数据',
+      '*?[x]',
+      'back\\slash',
+      'a=%2F',
+      '...',
+    ];
+    await publishUnits(Object.fromEntries(names.map((name) => [name, [name]])));
+    expect(contents(output.path('current', 'data'))).toEqual(
+      Object.fromEntries(names.map((name) => [`${name}/flights-00000.parquet`, name])),
+    );
+  });
+
+  test('takes a part that the store has lost from the snapshot before', async () => {
+    const first = await publishUnits({ a: ['1', '2'], b: ['3'] });
+    for (const { key } of [...first!.manifest.units.a!.parts, ...first!.manifest.units.b!.parts]) {
+      rmSync(output.partFolder(key), { recursive: true });
+    }
+    await publishUnits({ c: ['4'] }, first);
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/flights-00000.parquet': '1',
+      'a/flights-00001.parquet': '2',
+      'b/flights-00000.parquet': '3',
+      'c/flights-00000.parquet': '4',
+    });
+  });
+
+  test('fails when a part is nowhere, and what was published stays', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    const publication = await publicationOf({ b: ['2'] });
+    rmSync(output.partFolder(publication.units.get('b')!.parts[0]!.key), { recursive: true });
+    const error = await failure(() => publish(output, publication, first, temporary));
+    expect([error.code, error.message]).toEqual([
+      'environment',
+      expect.stringMatching(/^cannot link /),
+    ]);
+    expect(readdirSync(output.path('snapshots'))).toEqual(['000001']);
+    expect(current()).toBe('snapshots/000001');
+  });
+
+  test('names the files of all units after the job, also those that it took over', async () => {
+    const first = await publishUnits({ a: ['1'], b: ['2'] });
+    const renamed = { ...(await publicationOf({ a: ['3'] })), name: 'other' };
+    await publish(output, renamed, first, temporary);
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/other-00000.parquet': '3',
+      'b/other-00000.parquet': '2',
+    });
+  });
+
+  test('in another format is refused while other units have the old one', async () => {
+    const first = await publishUnits({ a: ['1'], b: ['2'] });
+    const csv: Publication = {
+      name: 'flights',
+      extension: 'csv',
+      units: new Map([['a', recordOf([await makePart('x', 'csv')])]]),
+    };
+    const error = await failure(() => publish(output, csv, first, temporary));
+    expect([error.code, error.message]).toEqual([
+      'usage',
+      'output.format: 1 published partitions outside this run are .parquet; publish .csv to an output of its own',
+    ]);
+    const both = new Map([...csv.units, ['b', recordOf([await makePart('y', 'csv')])] as const]);
+    await publish(output, { ...csv, units: both }, first, temporary);
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/flights-00000.csv': 'x',
+      'b/flights-00000.csv': 'y',
+    });
+  });
+});
+
+describe('two publishers', () => {
+  test('of disjoint units both land: the second builds on the first', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    const [ours, theirs] = [{ b: ['2'] }, { c: ['3'] }];
+    expect((await publishUnits(theirs, first))?.number).toBe(2);
+    expect((await publishUnits(ours, first))?.number).toBe(3);
+    expect(Object.keys((await latestSnapshot(output))!.manifest.units).sort()).toEqual([
+      'a',
+      'b',
+      'c',
+    ]);
+    expect(current()).toBe('snapshots/000003');
+  });
+
+  test('both land when nothing was published before either of them', async () => {
+    await publishUnits({ a: ['1'] }, undefined);
+    await publishUnits({ b: ['2'] }, undefined);
+    expect(contents(output.path('current', 'data'))).toEqual({
+      'a/flights-00000.parquet': '1',
+      'b/flights-00000.parquet': '2',
+    });
+  });
+
+  test('and more at once each get a number of their own, and no unit is lost', async () => {
+    const base = await publishUnits({ base: ['0'] });
+    const publications = await Promise.all(
+      Array.from({ length: 6 }, (_, i) => publicationOf({ [`u${i}`]: [String(i)] })),
+    );
+    const folders = await Promise.all(publications.map(() => output.makeTemporary()));
+    const snapshots = await Promise.all(
+      publications.map((publication, i) => publish(output, publication, base, folders[i]!)),
+    );
+    expect(snapshots.map((snapshot) => snapshot?.number).sort()).toEqual([2, 3, 4, 5, 6, 7]);
+    const { manifest } = (await latestSnapshot(output))!;
+    expect(Object.keys(manifest.units).sort()).toEqual([
+      'base',
+      'u0',
+      'u1',
+      'u2',
+      'u3',
+      'u4',
+      'u5',
+    ]);
+    expect(current()).toBe('snapshots/000007');
+    expect(Object.keys(contents(output.path('current', 'data')))).toHaveLength(7);
+  });
+
+  test('of the same unit with other content conflict, and the first stays', async () => {
+    const base = await publishUnits({ a: ['1'], b: ['2'] });
+    await publishUnits({ a: ['theirs'] }, base);
+    const error = await failure(() => publishUnits({ a: ['ours'], c: ['3'] }, base));
+    expect([error.code, error.message]).toEqual([
+      'conflict',
+      'partition a: snapshot 2 of another run was published first, with other content; run again',
+    ]);
+    expect(readdirSync(output.path('snapshots'))).toEqual(['000001', '000002']);
+    expect(contents(output.path('current', 'data'))['a/flights-00000.parquet']).toBe('theirs');
+  });
+
+  test('of a new unit with other content conflict, also at the root and before the first snapshot', async () => {
+    await publishUnits({ '': ['theirs'] }, undefined);
+    const error = await failure(() => publishUnits({ '': ['ours'] }, undefined));
+    expect([error.code, error.message]).toEqual([
+      'conflict',
+      expect.stringMatching(/^partition \.: snapshot 1 /),
+    ]);
+  });
+
+  test('of the same content agree: there is nothing to do for the second', async () => {
+    const base = await publishUnits({ a: ['1'] });
+    await publishUnits({ a: ['2'] }, base);
+    expect(await publishUnits({ a: ['2'] }, base)).toBeUndefined();
+    expect((await publishUnits({ a: ['2'], b: ['3'] }, base))?.number).toBe(3);
+  });
+
+  test('conflict when one went back to what was there before both', async () => {
+    const base = await publishUnits({ a: ['1'] });
+    const second = await publishUnits({ a: ['2'] }, base);
+    await publishUnits({ a: ['1'] }, second);
+    expect((await failure(() => publishUnits({ a: ['3'] }, second))).code).toBe('conflict');
+  });
+});
+
+describe('current', () => {
+  test('is what everybody can find again after the link is gone', async () => {
+    await publishUnits({ a: ['1'] });
+    unlinkSync(output.path('current'));
+    await repairCurrent(output);
+    expect(current()).toBe('snapshots/000001');
+  });
+
+  test('is moved on when it names an older snapshot, or nothing', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    await publishUnits({ a: ['2'] }, first);
+    for (const stale of ['snapshots/000001', 'snapshots/000009', '../elsewhere']) {
+      unlinkSync(output.path('current'));
+      symlinkSync(stale, output.path('current'));
+      await repairCurrent(output);
+      expect(current()).toBe('snapshots/000002');
+    }
+  });
+
+  test('is repaired by a run that changes nothing', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    unlinkSync(output.path('current'));
+    expect(await publishUnits({ a: ['1'] }, first)).toBeUndefined();
+    expect(current()).toBe('snapshots/000001');
+  });
+
+  test('is not there before the first publication', async () => {
+    await repairCurrent(output);
+    expect(existsSync(output.path('current'))).toBe(false);
+    const error = await failure(() => currentPath(output));
+    expect([error.code, error.message]).toEqual([
+      'input',
+      expect.stringMatching(/: nothing is published yet$/),
+    ]);
+  });
+
+  test('is resolved for a reader that wants to see one snapshot', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    const seen = await currentPath(output);
+    await publishUnits({ a: ['2'] }, first);
+    expect(seen).toBe(output.path('snapshots', '000001'));
+    expect(contents(join(seen, 'data'))).toEqual({ 'a/flights-00000.parquet': '1' });
+    expect(await currentPath(output)).toBe(output.path('snapshots', '000002'));
+  });
+
+  test('goes by number, not by name, after 999,999 snapshots; other names are no snapshots', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    for (const name of ['999999', '1000000']) {
+      mkdirSync(output.path('snapshots', name));
+      writeFileSync(
+        output.path('snapshots', name, 'manifest.json'),
+        manifestText({ ...first!.manifest, name: `n${name}` }),
+      );
+    }
+    for (const name of ['12345', '000001.tmp', 'x2000000', '-0000002']) {
+      mkdirSync(output.path('snapshots', name));
+    }
+    expect((await latestSnapshot(output))?.number).toBe(1_000_000);
+    await repairCurrent(output);
+    expect(current()).toBe('snapshots/1000000');
+    expect((await publishUnits({ b: ['2'] }, first))?.number).toBe(1_000_001);
+  });
+});
+
+describe('a manifest that is not what it should be', () => {
+  /** Publishes one unit, then changes the text of its manifest. */
+  async function tamper(change: (text: string) => string): Promise<Snapshot> {
+    const snapshot = await publishUnits({ unit: ['1'] });
+    const path = output.path('snapshots', '000001', 'manifest.json');
+    const text = readFileSync(path, 'utf8');
+    unlinkSync(path);
+    writeFileSync(path, change(text));
+    return snapshot!;
+  }
+
+  test.each(['../x', '/tmp', 'a/../../../x', '..'])(
+    'is refused when a unit leads out of the output: %j',
+    async (unit) => {
+      const base = await tamper((text) => text.replace('"unit":{', `${JSON.stringify(unit)}:{`));
+      expect((await failure(() => latestSnapshot(output))).code).toBe('environment');
+      const error = await failure(() => publishUnits({ other: ['2'] }, base));
+      expect([error.code, error.message]).toEqual([
+        'environment',
+        expect.stringMatching(/manifest\.json: damaged manifest; /),
+      ]);
+      expect(readdirSync(output.path('snapshots'))).toEqual(['000001']);
+      expect(existsSync(output.path('x'))).toBe(false);
+    },
+  );
+
+  test.each([
+    ['cut short', (text: string) => text.slice(0, 100)],
+    ['empty', () => ''],
+    ['of another format', (text: string) => text.replace('"format":1', '"format":2')],
+    ['with a path for a name', (text: string) => text.replace('"flights"', '"../flights"')],
+    [
+      'with a path for a key',
+      (text: string) => text.replace(/"key":"[0-9a-f]{64}"/, '"key":"../../x"'),
+    ],
+  ])('is refused when it is %s', async (_name, change) => {
+    await tamper(change);
+    expect((await failure(() => latestSnapshot(output))).code).toBe('environment');
+  });
+
+  test('is refused when it is missing, and what is there is left alone', async () => {
+    await publishUnits({ a: ['1'] });
+    unlinkSync(output.path('snapshots', '000001', 'manifest.json'));
+    const error = await failure(() => publishUnits({ b: ['2'] }));
+    expect([error.code, error.message]).toEqual(['environment', expect.stringMatching(/ENOENT$/)]);
+    expect(current()).toBe('snapshots/000001');
+  });
+});
+
+describe('staging', () => {
+  test('shows what would have been published and publishes nothing', async () => {
+    const first = await publishUnits({ a: ['1'] });
+    const folder = await stage(
+      output,
+      await publicationOf({ a: ['2'], b: ['3'] }),
+      'run-1',
+      temporary,
+    );
+    expect(folder).toBe(output.path('staged', 'run-1'));
+    expect(contents(join(folder, 'data'))).toEqual({
+      'a/flights-00000.parquet': '2',
+      'b/flights-00000.parquet': '3',
+    });
+    expect(current()).toBe('snapshots/000001');
+    expect(await latestSnapshot(output)).toEqual(first);
+  });
+});
