@@ -29,6 +29,9 @@ export function scoreline(
       cwd: options.cwd ?? ROOT,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // One that hangs must not outlive its test for long.
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
     });
     let stdout = '';
     let stderr = '';

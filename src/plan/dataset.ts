@@ -148,8 +148,19 @@ async function findFiles(options: {
   }
   const root = resolveLinks(folder);
   const isMatch = picomatch(glob, { dot: false });
-  const names = (await walk(root, '')).filter((name) => isMatch(name));
-  return { root, matches: names.map((name) => ({ path: name, data: true })) };
+  const matches = (await walk(root, '')).flatMap((path): Match[] => {
+    if (isMatch(path)) return [{ path, data: true }];
+    return foldersOf(path).some((folder) => isMatch(folder))
+      ? [{ path, data: DATA_FILE.test(path) }]
+      : [];
+  });
+  return { root, matches };
+}
+
+/** The folders that a path lies in, outermost first. */
+function foldersOf(path: string): string[] {
+  const names = path.split('/').slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join('/'));
 }
 
 function kindOf(path: string): 'file' | 'folder' | 'absent' {
@@ -163,11 +174,15 @@ function kindOf(path: string): 'file' | 'folder' | 'absent' {
 }
 
 function resolveLinks(folder: string): string {
-  return realpathSync(folder);
+  try {
+    return realpathSync(folder);
+  } catch (error) {
+    throw systemError(error, `cannot read ${shown(folder)}`, 'input');
+  }
 }
 
 function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  return kindOf(path) !== 'absent';
 }
 
 /** All files below a folder, relative to the root. */
@@ -183,13 +198,19 @@ async function walk(root: string, folder: string): Promise<string[]> {
     if (entry.name.startsWith('_') || entry.name.startsWith('.')) continue;
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isDirectory()) found.push(...(await walk(root, path)));
-    else if (entry.isFile() || isLinkToFile(join(root, path), entry)) found.push(path);
+    else if (entry.isFile() || isLinkToFile(root, path, entry)) found.push(path);
   }
   return found;
 }
 
-function isLinkToFile(path: string, entry: Dirent): boolean {
-  return entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+/** A link to a file is followed; one to a folder is not; one to nothing is refused: data that was there is missing. */
+function isLinkToFile(root: string, path: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return false;
+  const kind = kindOf(join(root, path));
+  if (kind === 'absent') {
+    throw new ScorelineError('input', `${shown(path)}: is a link to nothing; mend or remove it`);
+  }
+  return kind === 'file';
 }
 
 /** The columns that the folders `name=value` of a unit give, outermost first. */

@@ -6,7 +6,7 @@
  * is not settled by its arguments.
  */
 import { z } from 'zod';
-import { ScorelineError, shown } from '../base/errors.js';
+import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 
 /** The table name that an expression is parsed against. */
 export const ROWS_TABLE = 'scoreline_rows';
@@ -59,16 +59,18 @@ const ALLOWED_CLASSES = new Set([
 /** Functions that answer alike for equal arguments but tell of the session, not of the row. */
 const REFUSED_FUNCTIONS = new Set(['current_setting', 'getvariable', 'version', 'getenv']);
 
+/** What an expression may speak of. */
+export interface KnownNames {
+  readonly columns: readonly string[];
+  /** Whether DuckDB knows a function as scalar and its result as settled by its arguments. */
+  readonly isDeterministic: (functionName: string) => boolean;
+}
+
 /**
- * Checks the parsed form of an expression (the answer of `json_serialize_sql`). `where` names it in messages (the
- * key of the job file); `isDeterministic` tells whether DuckDB knows a function as scalar and free of side effects.
- * Throws `usage`.
+ * Checks the parsed form of an expression (the answer of `json_serialize_sql`); `where` names it in messages (the key
+ * of the job file). Throws `usage`.
  */
-export function checkExpression(
-  parsed: string,
-  where: string,
-  isDeterministic: (functionName: string) => boolean,
-): void {
+export function checkExpression(parsed: string, where: string, known: KnownNames): void {
   const json: unknown = JSON.parse(parsed);
   const failure = z.object({ error: z.literal(true), error_message: z.string() }).safeParse(json);
   if (failure.success) {
@@ -84,40 +86,46 @@ export function checkExpression(
       `${where}: must be one SQL expression over the columns of a row`,
     );
   }
-  checkNode(statement.data.statements[0]!.node.select_list[0], where, isDeterministic);
+  checkNode(statement.data.statements[0]!.node.select_list[0], where, known);
 }
 
-function checkNode(node: unknown, where: string, isDeterministic: (name: string) => boolean): void {
+function checkNode(node: unknown, where: string, known: KnownNames): void {
   if (Array.isArray(node)) {
-    for (const child of node) checkNode(child, where, isDeterministic);
+    for (const child of node) checkNode(child, where, known);
     return;
   }
   if (typeof node !== 'object' || node === null) return;
   const expression = nodeSchema.safeParse(node);
   if (expression.success) {
-    const { class: kind } = expression.data;
+    const { class: kind, function_name, column_names } = expression.data;
     if (!ALLOWED_CLASSES.has(kind)) {
       throw new ScorelineError(
         'usage',
         `${where}: ${kind.toLowerCase()} expressions are not allowed in it`,
       );
     }
-    if (kind === 'FUNCTION') checkFunction(expression.data.function_name, where, isDeterministic);
+    if (kind === 'FUNCTION') checkFunction(String(function_name), where, known);
+    if (kind === 'COLUMN_REF') checkColumn(column_names, where, known);
     if (kind === 'CONSTANT') return;
   }
-  for (const child of Object.values(node)) checkNode(child, where, isDeterministic);
+  for (const child of Object.values(node)) checkNode(child, where, known);
 }
 
-function checkFunction(
-  name: unknown,
-  where: string,
-  isDeterministic: (name: string) => boolean,
-): void {
-  const text = String(name);
-  if (REFUSED_FUNCTIONS.has(text) || !isDeterministic(text)) {
+/** A bare word that is no column is refused: `current_date` looks like a column until it is bound. */
+function checkColumn(names: unknown, where: string, { columns }: KnownNames): void {
+  const name = String(Array.isArray(names) ? names[0] : names);
+  if (columns.some((column) => column.toLowerCase() === name.toLowerCase())) return;
+  throw new ScorelineError(
+    'usage',
+    `${where}: the input has no column "${shown(name)}"${didYouMean(name, columns)}`,
+  );
+}
+
+function checkFunction(name: string, where: string, { isDeterministic }: KnownNames): void {
+  if (REFUSED_FUNCTIONS.has(name) || !isDeterministic(name)) {
     throw new ScorelineError(
       'usage',
-      `${where}: function ${shown(text)}() is not allowed: its result must depend on its arguments alone`,
+      `${where}: function ${shown(name)}() is not allowed: its result must depend on its arguments alone`,
     );
   }
 }

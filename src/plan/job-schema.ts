@@ -97,7 +97,7 @@ const inputSchema = section({
     })
     .superRefine(checkDistinct, always)
     .default({})
-    .describe('SQL types to read columns as, by column name.'),
+    .describe('SQL types of columns that folders give, which are text otherwise, by column name.'),
 });
 
 /** The schema of `output`. */

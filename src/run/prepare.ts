@@ -2,8 +2,8 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { bytesOfElement } from '../base/elements.js';
-import { errnoOf, ScorelineError, shown } from '../base/errors.js';
-import { type Dataset, type FileFacts, listDataset, type SchemaColumn } from '../plan/dataset.js';
+import { didYouMean, errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { type Dataset, type FileFacts, listDataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import type { Manifest } from '../plan/manifest.js';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../plan/plan.js';
 import {
   bindModel,
+  type ColumnSource,
   columnProblems,
   columnsOfFile,
   type ModelFacts,
@@ -36,7 +37,7 @@ export interface Prepared {
   /** Units that cannot be scored, and why: one error for each bad file. */
   readonly badUnits: ReadonlyMap<string, readonly Error[]>;
   /** The columns that rows have: once for each way in which files and folders give them. */
-  readonly rowColumns: readonly (readonly SchemaColumn[])[];
+  readonly rowColumns: readonly (readonly ColumnSource[])[];
 }
 
 /** What preparing needs besides the job. */
@@ -105,6 +106,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     const failure = descriptions.failures.get(path) ?? checked.failures.get(path);
     if (failure !== undefined) blame(unit, failure);
   }
+  refuseIdleTypes(job, checked.rows);
   const scoring: ScoringConfig = {
     model: model.sha256,
     device: model.device,
@@ -190,7 +192,7 @@ function refuseTwins(predictions: readonly string[], keep: readonly string[]): v
 interface CheckedSchemas {
   readonly failures: ReadonlyMap<string, Error>;
   /** The columns that rows have, by schema and partition columns: once each. */
-  readonly rows: readonly (readonly SchemaColumn[])[];
+  readonly rows: readonly (readonly ColumnSource[])[];
 }
 
 /** Checks each file's own schema, once for all files that share it. */
@@ -201,7 +203,7 @@ function checkSchemas(
   problemsOf: (columns: ReturnType<typeof columnsOfFile>) => string[],
 ): CheckedSchemas {
   const failures = new Map<string, Error>();
-  const known = new Map<string, { columns: SchemaColumn[]; problems: readonly string[] }>();
+  const known = new Map<string, { columns: ColumnSource[]; problems: readonly string[] }>();
   for (const { path, unit } of dataset.files) {
     const fact = facts.get(path);
     if (fact === undefined) continue;
@@ -236,6 +238,20 @@ export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool):
   if (expression === undefined) return;
   for (const columns of rowColumns) {
     await pool().ask('check-expression', { expression, where: 'input.where', columns });
+  }
+}
+
+/** Refuses a type for a column that does not come from a folder's name: Parquet files say their own types. */
+function refuseIdleTypes({ input }: Job, rows: CheckedSchemas['rows']): void {
+  const columns = rows.flat();
+  for (const { column } of columns.length === 0 ? [] : input.types) {
+    const known = columns.filter(({ name }) => name === column);
+    if (known.some(({ partition }) => partition)) continue;
+    const why =
+      known.length > 0
+        ? 'is stored in the files with a type of its own; only columns that folders give take one'
+        : `is no column of the input${didYouMean(column, [...new Set(columns.map(({ name }) => name))])}`;
+    throw new ScorelineError('usage', `input.types "${shown(column)}": ${why}`);
   }
 }
 
@@ -288,7 +304,7 @@ export function whyToDo(
 }
 
 /** What of a job settled scores and publication, by the keys of the job file: recorded with each unit. */
-export function jobRecord({ scoring, publishing }: Prepared): Record<string, string> {
+export function jobRecord({ job, scoring, publishing }: Prepared): Record<string, string> {
   return {
     'input.where': scoring.where ?? '',
     'input.types': JSON.stringify(scoring.types),
@@ -300,7 +316,7 @@ export function jobRecord({ scoring, publishing }: Prepared): Record<string, str
     'output.format': publishing.format,
     'output.compression': publishing.compression,
     'quarantine.non_finite': scoring.nonFinite,
-    'run.batch_rows': String(scoring.batchRows),
+    'run.batch_rows': String(job.run.batchRows),
     'run.device': scoring.device,
   };
 }

@@ -298,6 +298,7 @@ async function schemaOf(database: Database, absolute: string): Promise<SchemaCol
 /** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */
 export async function checkExpressionText(database: Database, ask: CheckExpression): Promise<void> {
   const { expression, where, columns } = ask;
+  if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
   // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
   const { checkExpression, expressionStatement } = await import('../plan/expressions.js');
   const deterministic = new Set(
@@ -311,7 +312,10 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const [parsed] = await database.rows(
     `SELECT json_serialize_sql(${quoteText(expressionStatement(expression))})::VARCHAR AS parsed`,
   );
-  checkExpression(String(parsed?.parsed), where, (name) => deterministic.has(name));
+  checkExpression(String(parsed?.parsed), where, {
+    columns: columns.map(({ name }) => name),
+    isDeterministic: (name) => deterministic.has(name),
+  });
   const row = columns
     .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
     .join(', ');

@@ -36,6 +36,8 @@ interface FeaturePlan {
   /** Fetched columns that say for each row whether the cast failed, or lost something. */
   readonly failed: number | undefined;
   readonly lossy: number | undefined;
+  /** Whether a missing value is one that could not be read: the column's text is there. */
+  readonly nullsFailed: boolean;
 }
 
 /** What to fetch from a segment, and how it becomes features, in the order of the model's inputs and columns. */
@@ -71,6 +73,9 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
         conversion: cast.conversion,
         failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
         lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'bool'),
+        nullsFailed: segment.partition.some(
+          (given) => column.partition && given.name === name && given.value !== null,
+        ),
       };
     }),
   );
@@ -96,15 +101,8 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
   const x = quoteName(column.name);
   const target = sqlTypeOfElement(element);
   const kind = castFor(column, element);
-  if (kind === 'sql' || kind === 'text') {
-    const value = `TRY_CAST(${x} AS ${target})`;
-    const failed = `${x} IS NOT NULL AND ${value} IS NULL`;
-    if (element === 'utf8') return { value, fetched: element, conversion: 'none' };
-    const back = kind === 'text' ? 'DOUBLE' : column.type;
-    const original = kind === 'text' ? `TRY_CAST(${x} AS DOUBLE)` : x;
-    const lossy = `${value} IS NOT NULL AND TRY_CAST(${value} AS ${back}) IS DISTINCT FROM ${original}`;
-    return { value, fetched: element, conversion: 'none', failed, lossy };
-  }
+  if (kind === 'text') return textCast(x, element);
+  if (kind === 'sql') return wideCast(x, column.type, element);
   const source = elementOfSqlType(column.type);
   if (kind === undefined || source === undefined)
     throw new TypeError(`no cast from ${column.type} to ${element}`);
@@ -127,6 +125,39 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
     conversion: 'none',
     failed: `${x} IS NOT NULL AND ${value} IS NULL`,
   };
+}
+
+/** Text that is to be read as a value. */
+function textCast(x: string, element: ElementType): Cast {
+  if (element === 'float32' || element === 'float64') {
+    const conversion = element === 'float32' ? 'narrow' : 'none';
+    return { value: `TRY_CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion };
+  }
+  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
+  if (element === 'bool') return { value, fetched: element, conversion: 'none' };
+  // DuckDB reads '2.7' as the integer 3: only what is whole converts.
+  const whole = `CASE WHEN TRY_CAST(${x} AS DECIMAL(38, 10)) = ${value} THEN ${value} END`;
+  return { value: whole, fetched: element, conversion: 'none' };
+}
+
+/** DECIMAL and 128-bit integers, which no typed array holds; ENUM and UUID as text. */
+function wideCast(x: string, type: string, element: ElementType): Cast {
+  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
+  if (element === 'utf8') return { value, fetched: element, conversion: 'none' };
+  if (element === 'float32' || element === 'float64') {
+    // Back through DOUBLE: DuckDB casts FLOAT to DECIMAL in float arithmetic, which loses more than the cast did.
+    const back = `TRY_CAST(CAST(${value} AS DOUBLE) AS ${type})`;
+    return {
+      value,
+      fetched: element,
+      conversion: 'none',
+      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
+      lossy: `${value} IS NOT NULL AND ${back} IS DISTINCT FROM ${x}`,
+    };
+  }
+  const whole = `CASE WHEN TRY_CAST(${value} AS ${type}) = ${x} THEN ${value} END`;
+  const failed = `${x} IS NOT NULL AND (${whole}) IS NULL`;
+  return { value: whole, fetched: element, conversion: 'none', failed };
 }
 
 function floatCast(x: string, source: ElementType, element: 'float32' | 'float64'): Cast {
@@ -195,8 +226,9 @@ export function toFeatures(
       });
     }
     if (lost > 0) lossyCasts.set(feature.column, (lossyCasts.get(feature.column) ?? 0) + lost);
-    return withoutNulls(column, rows, (row) => {
-      if (!bad.has(row)) bad.set(row, { reason: 'null_value', column: feature.column });
+    const reason = feature.nullsFailed ? 'cast_failed' : 'null_value';
+    return withoutNulls(column, rows, !feature.nullsFailed, (row) => {
+      if (!bad.has(row)) bad.set(row, { reason, column: feature.column });
     });
   });
   return {
@@ -213,18 +245,21 @@ function eachTrue(flags: Column, rows: number, visit: (row: number) => void): vo
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
 }
 
-/** Missing values: NaN in floats; elsewhere the row is reported, and holds what its buffer holds, or ''. */
-function withoutNulls(column: Column, rows: number, report: (row: number) => void): Column {
+/** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing texts become ''. */
+function withoutNulls(
+  column: Column,
+  rows: number,
+  nanIsFine: boolean,
+  report: (row: number) => void,
+): Column {
   const { element, values, validity } = column;
   if (validity === undefined) return column;
-  if (values instanceof Float32Array || values instanceof Float64Array) {
-    for (let row = 0; row < rows; row++) if (!isValid(validity, row)) values[row] = Number.NaN;
-  } else {
-    for (let row = 0; row < rows; row++) {
-      if (isValid(validity, row)) continue;
-      report(row);
-      if (Array.isArray(values)) values[row] = '';
-    }
+  const isFloat = values instanceof Float32Array || values instanceof Float64Array;
+  for (let row = 0; row < rows; row++) {
+    if (isValid(validity, row)) continue;
+    if (isFloat) values[row] = Number.NaN;
+    else if (Array.isArray(values)) values[row] = '';
+    if (!isFloat || !nanIsFine) report(row);
   }
   return { element, values, validity: undefined };
 }
@@ -288,11 +323,13 @@ function fromInt64(
   validity: Uint8Array | undefined,
 ): number {
   const words = new Int32Array(source.buffer, source.byteOffset, source.length * 2);
+  // The high word of an unsigned integer is never negative: where it looks so, the value is above 2^63.
+  const lowest = source instanceof BigUint64Array ? 0 : -0x200000;
   let lossy = 0;
   for (let row = 0; row < target.length; row++) {
     const high = words[2 * row + 1]!;
     // Within 2^53 the value is exact in a double, so that the store rounds it once.
-    if (high < 0x200000 && high >= -0x200000) {
+    if (high < 0x200000 && high >= lowest) {
       const value = high * 4294967296 + (words[2 * row]! >>> 0);
       target[row] = value;
       if (target[row] !== value && isValid(validity, row)) lossy++;

@@ -121,7 +121,7 @@ export class ScoreTable {
     );
     await this.database.run(
       `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
-        '(FORMAT parquet, COMPRESSION snappy)',
+        '(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1)',
     );
     if (this.bad.length > 0) {
       await this.database.run(
@@ -288,7 +288,7 @@ async function copyTo(
 function copyOptions({ publishing }: TaskOrder): string {
   if (publishing.format === 'csv')
     return `FORMAT csv, HEADER true, COMPRESSION ${publishing.compression}`;
-  return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072`;
+  return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072, DICTIONARY_SIZE_LIMIT 5000`;
 }
 
 /** The published rows: kept columns, then predictions. */

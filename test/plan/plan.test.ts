@@ -80,6 +80,11 @@ function ranges(tasks: readonly Task[]): string[][] {
   );
 }
 
+/** The rows at which row groups begin and end. */
+function edgesOf({ rowGroups }: FileFacts): number[] {
+  return rowGroups.reduce((edges, { rows }) => [...edges, edges.at(-1)! + rows], [0]);
+}
+
 function small(count: number, rows = 100, bytes = 1000): Given[] {
   return Array.from({ length: count }, (_, i) => ({
     path: `f-${String(i).padStart(5, '0')}.parquet`,
@@ -196,7 +201,7 @@ describe('tasks', () => {
     expect(taskName({ unit: '', index: 3 })).toBe('.#3');
   });
 
-  test('cover every row of random files once, in order', () => {
+  test('cover every row of random files once, in order, in whole row groups', () => {
     const random = new Random(7);
     for (let trial = 0; trial < 100; trial++) {
       const given = Array.from(
@@ -212,9 +217,10 @@ describe('tasks', () => {
       const next = new Map<string, number>();
       let last = '';
       for (const { files } of tasksOf(given)) {
-        for (const { file, rowStart, rowEnd } of files) {
+        for (const { file, facts, rowStart, rowEnd } of files) {
           expect(compareText(last, file.path)).toBeLessThanOrEqual(0);
           expect([rowStart, rowEnd > rowStart]).toEqual([next.get(file.path) ?? 0, true]);
+          expect(edgesOf(facts)).toEqual(expect.arrayContaining([rowStart, rowEnd]));
           next.set(file.path, rowEnd);
           last = file.path;
         }
@@ -263,108 +269,14 @@ describe('one file more or less among 2,000', () => {
     expect(Math.max(...counts)).toBeLessThanOrEqual(6);
     expect(mean).toBeLessThan(1.5);
   });
-});
-
-describe('a key', () => {
-  const GIVEN: readonly Given[] = [
-    { path: 'm=1/a', groups: [[100, 10]] },
-    { path: 'm=1/b', groups: [[200, 10]] },
-  ];
-  const task = (given: readonly Given[], options: Parameters<typeof plan>[1] = {}): Task =>
-    plan(given, options)[0]!.tasks[0]!;
-  const before = task(GIVEN);
-
-  test('is a SHA-256, the same for the same plan', () => {
-    expect(before.scoreKey).toMatch(/^[0-9a-f]{64}$/);
-    expect(before.partKey).toMatch(/^[0-9a-f]{64}$/);
-    expect(before.scoreKey).not.toBe(before.partKey);
-    expect(task(structuredClone(GIVEN))).toEqual(before);
-  });
-
-  test('does not depend on where the input is, nor on what the file system says of its files', () => {
-    const moved = task(GIVEN, { root: '/elsewhere' });
-    expect([moved.scoreKey, moved.partKey]).toEqual([before.scoreKey, before.partKey]);
-    expect(moved.files[0]!.file.absolute).toBe('/elsewhere/m=1/a');
-  });
-
-  const input = SCORING.inputs[0]!;
-  const OTHER_SCORING: readonly (readonly [string, Partial<ScoringConfig>])[] = [
-    ['model', { model: ['n'.repeat(64)] }],
-    ['external data of the model', { model: [...SCORING.model, 'd'.repeat(64)] }],
-    ['device', { device: 'cuda' }],
-    ['batch', { batchRows: 512 }],
-    ['filter', { where: 'a > 2' }],
-    ['lack of a filter', { where: undefined }],
-    ['types', { types: [{ column: 'month', type: 'BIGINT' }] }],
-    ['typed column', { types: [{ column: 'day', type: 'INTEGER' }] }],
-    ['lack of types', { types: [] }],
-    ['input', { inputs: [{ ...input, name: 'z' }] }],
-    ['element', { inputs: [{ ...input, element: 'float64' }] }],
-    ['rank', { inputs: [{ ...input, rank: 1 }] }],
-    ['order of features', { inputs: [{ ...input, columns: ['b', 'a'] }] }],
-    ['outputs', { outputs: ['y', 'z'] }],
-    ['way with scores that are not finite', { nonFinite: 'keep' }],
-  ];
-
-  test.each(OTHER_SCORING)('of scores and part changes with the %s', (_name, change) => {
-    const after = task(GIVEN, { scoring: { ...SCORING, ...change } });
-    expect(after.scoreKey).not.toBe(before.scoreKey);
-    expect(after.partKey).not.toBe(before.partKey);
-  });
-
-  test('has a case here for each ingredient of the scores', () => {
-    const tried = new Set(OTHER_SCORING.flatMap(([, change]) => Object.keys(change)));
-    // The batch a model insists on is its batch size: `batchRows` says it.
-    expect(Object.keys(SCORING).filter((key) => !tried.has(key))).toEqual(['fixedBatch']);
-  });
-
-  const column = PUBLISHING.columns[0]!;
-  const OTHER_PUBLISHING: readonly (readonly [string, Partial<PublishingConfig>])[] = [
-    ['kept columns', { keep: [] }],
-    ['type of a kept column', { keep: [{ name: 'id', type: 'INTEGER' }] }],
-    ['name of a kept column', { keep: [{ name: 'key', type: 'BIGINT' }] }],
-    ['name of a prediction', { columns: [{ ...column, column: 'p' }] }],
-    ['element of a prediction', { columns: [{ ...column, index: 0 }] }],
-    ['shape of a prediction', { columns: [{ ...column, index: undefined }] }],
-    ['format', { format: 'csv' }],
-    ['compression', { compression: 'snappy' }],
-  ];
-
-  test.each(OTHER_PUBLISHING)('of a part alone changes with the %s', (_name, change) => {
-    const after = task(GIVEN, { publishing: { ...PUBLISHING, ...change } });
-    expect(after.scoreKey).toBe(before.scoreKey);
-    expect(after.partKey).not.toBe(before.partKey);
-  });
-
-  test('has a case here for each ingredient of publication', () => {
-    const tried = new Set(OTHER_PUBLISHING.flatMap(([, change]) => Object.keys(change)));
-    expect(Object.keys(PUBLISHING).filter((key) => !tried.has(key))).toEqual([]);
-  });
-
-  test.each([
-    ['content', [{ ...GIVEN[0]!, sha256: 'other' }, GIVEN[1]!]],
-    ['path of a file', [{ ...GIVEN[0]!, path: 'm=1/A', sha256: 'm=1/a' }, GIVEN[1]!]],
-    [
-      'folder',
-      GIVEN.map((one) => ({ ...one, path: one.path.replace('1', '2'), sha256: one.path })),
-    ],
-    ['order', [GIVEN[1]!, GIVEN[0]!]],
-    ['number of files', [GIVEN[0]!]],
-    ['range of rows', [{ ...GIVEN[0]!, groups: [[99, 10]] as const }, GIVEN[1]!]],
-  ])('changes with the %s', (_name, given: readonly Given[]) => {
-    expect(task(given).scoreKey).not.toBe(before.scoreKey);
-    expect(task(given).partKey).not.toBe(before.partKey);
-  });
-
-  test('is missing while the content of a file is not known, for its task alone', () => {
-    const [unit] = plan([
-      { path: 'a', groups: [[TASK_ROWS, 1]], sha256: null },
-      { path: 'b', groups: [[TASK_ROWS, 1]] },
-    ]);
-    expect(unit!.tasks.map(({ scoreKey, partKey }) => [scoreKey, partKey])).toEqual([
-      [undefined, undefined],
-      [expect.any(String), expect.any(String)],
-    ]);
+  test('a file that is written anew changes its own task alone', () => {
+    const given = small(2000, 1000);
+    const changed = given.with(1234, { ...given[1234]!, sha256: 'new' });
+    const [before, after] = [tasksOf(given), tasksOf(changed)];
+    expect(ranges(after)).toEqual(ranges(before));
+    const moved = after.filter(({ scoreKey }, i) => scoreKey !== before[i]!.scoreKey);
+    expect(moved).toHaveLength(1);
+    expect(moved[0]!.files.map(({ file }) => file.path)).toContain(given[1234]!.path);
   });
 });
 

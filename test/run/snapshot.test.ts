@@ -1,109 +1,34 @@
 import {
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
-  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { putFolderIfAbsent } from '../../src/base/files.js';
-import { sha256 } from '../../src/base/hash.js';
-import type { DataExtension, PartRecord } from '../../src/plan/ledger.js';
-import { manifestText, type UnitRecord } from '../../src/plan/manifest.js';
+import { describe, expect, test } from 'vitest';
+import { manifestText } from '../../src/plan/manifest.js';
 import {
-  currentPath,
   latestSnapshot,
   type Publication,
   publish,
-  repairCurrent,
   type Snapshot,
   stage,
 } from '../../src/run/snapshot.js';
-import { Output } from '../../src/run/store.js';
 import { failure } from '../failure.js';
+import {
+  contents,
+  current,
+  makePart,
+  output,
+  publicationOf,
+  publishUnits,
+  recordOf,
+  temporary,
+} from '../publication-case.js';
 import { makeFolder } from '../scoreline.js';
-
-let output: Output;
-let temporary: string;
-
-beforeEach(async () => {
-  output = await Output.open(join(makeFolder(), 'out'));
-  temporary = await output.makeTemporary();
-});
-
-/** Puts a part whose data are a text into the store, and says what a manifest says of it. */
-async function makePart(content: string, extension = 'parquet', bad?: string): Promise<PartRecord> {
-  const key = sha256(`part ${content}`);
-  const folder = join(temporary, key);
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
-  writeFileSync(join(folder, `data.${extension}`), content);
-  if (bad !== undefined) writeFileSync(join(folder, 'quarantine.parquet'), bad);
-  if (!(await putFolderIfAbsent(folder, output.partFolder(key))))
-    rmSync(folder, { recursive: true });
-  const stored = (text: string) => ({ sha256: sha256(text), bytes: text.length, rows: 1 });
-  return {
-    key,
-    scoreKey: sha256(`score ${content}`),
-    ledger: { rows: 1, scored: 1, quarantined: 0, filtered: 0 },
-    data: stored(content),
-    quarantine: bad === undefined ? null : stored(bad),
-  };
-}
-
-/** A unit whose parts hold these texts. */
-async function unitOf(...contents: readonly string[]): Promise<UnitRecord> {
-  const parts: PartRecord[] = [];
-  for (const content of contents) parts.push(await makePart(content));
-  return recordOf(parts);
-}
-
-function recordOf(parts: PartRecord[]): UnitRecord {
-  const ledger = { rows: 1, scored: 1, quarantined: 0, filtered: 0 };
-  return {
-    inputs: parts.map(({ key }) => ({ path: `${key}.parquet`, sha256: key, ledger })),
-    model: [sha256('model')],
-    job: {},
-    parts,
-  };
-}
-
-/** A publication of units, each with the texts of its parts. */
-async function publicationOf(
-  units: Readonly<Record<string, readonly string[]>>,
-  extension: DataExtension = 'parquet',
-): Promise<Publication> {
-  const records = new Map<string, UnitRecord>();
-  for (const [unit, contents] of Object.entries(units))
-    records.set(unit, await unitOf(...contents));
-  return { name: 'flights', extension, units: records };
-}
-
-async function publishUnits(
-  units: Readonly<Record<string, readonly string[]>>,
-  base?: Snapshot,
-): Promise<Snapshot | undefined> {
-  return publish(output, await publicationOf(units), base, temporary);
-}
-
-/** The files below a folder and their texts. */
-function contents(folder: string): Record<string, string> {
-  const names = existsSync(folder)
-    ? readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    : [];
-  const files = names.filter((name) => statSync(join(folder, name)).isFile()).sort();
-  return Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
-}
-
-function current(): string {
-  return readlinkSync(output.path('current'));
-}
 
 describe('publishing', () => {
   test('makes snapshot 1, and current names it', async () => {
@@ -286,153 +211,6 @@ describe('publishing', () => {
       'a/flights-00000.csv': 'x',
       'b/flights-00000.csv': 'y',
     });
-  });
-});
-
-describe('two publishers', () => {
-  test('of disjoint units both land: the second builds on the first', async () => {
-    const first = await publishUnits({ a: ['1'] });
-    const [ours, theirs] = [{ b: ['2'] }, { c: ['3'] }];
-    expect((await publishUnits(theirs, first))?.number).toBe(2);
-    expect((await publishUnits(ours, first))?.number).toBe(3);
-    expect(Object.keys((await latestSnapshot(output))!.manifest.units).sort()).toEqual([
-      'a',
-      'b',
-      'c',
-    ]);
-    expect(current()).toBe('snapshots/000003');
-  });
-
-  test('both land when nothing was published before either of them', async () => {
-    await publishUnits({ a: ['1'] }, undefined);
-    await publishUnits({ b: ['2'] }, undefined);
-    expect(contents(output.path('current', 'data'))).toEqual({
-      'a/flights-00000.parquet': '1',
-      'b/flights-00000.parquet': '2',
-    });
-  });
-
-  test('and more at once each get a number of their own, and no unit is lost', async () => {
-    const base = await publishUnits({ base: ['0'] });
-    const publications = await Promise.all(
-      Array.from({ length: 6 }, (_, i) => publicationOf({ [`u${i}`]: [String(i)] })),
-    );
-    const folders = await Promise.all(publications.map(() => output.makeTemporary()));
-    const snapshots = await Promise.all(
-      publications.map((publication, i) => publish(output, publication, base, folders[i]!)),
-    );
-    expect(snapshots.map((snapshot) => snapshot?.number).sort()).toEqual([2, 3, 4, 5, 6, 7]);
-    const { manifest } = (await latestSnapshot(output))!;
-    expect(Object.keys(manifest.units).sort()).toEqual([
-      'base',
-      'u0',
-      'u1',
-      'u2',
-      'u3',
-      'u4',
-      'u5',
-    ]);
-    expect(current()).toBe('snapshots/000007');
-    expect(Object.keys(contents(output.path('current', 'data')))).toHaveLength(7);
-  });
-
-  test('of the same unit with other content conflict, and the first stays', async () => {
-    const base = await publishUnits({ a: ['1'], b: ['2'] });
-    await publishUnits({ a: ['theirs'] }, base);
-    const error = await failure(() => publishUnits({ a: ['ours'], c: ['3'] }, base));
-    expect([error.code, error.message]).toEqual([
-      'conflict',
-      'partition a: snapshot 2 of another run was published first, with other content; run again',
-    ]);
-    expect(readdirSync(output.path('snapshots'))).toEqual(['000001', '000002']);
-    expect(contents(output.path('current', 'data'))['a/flights-00000.parquet']).toBe('theirs');
-  });
-
-  test('of a new unit with other content conflict, also at the root and before the first snapshot', async () => {
-    await publishUnits({ '': ['theirs'] }, undefined);
-    const error = await failure(() => publishUnits({ '': ['ours'] }, undefined));
-    expect([error.code, error.message]).toEqual([
-      'conflict',
-      expect.stringMatching(/^partition \.: snapshot 1 /),
-    ]);
-  });
-
-  test('of the same content agree: there is nothing to do for the second', async () => {
-    const base = await publishUnits({ a: ['1'] });
-    await publishUnits({ a: ['2'] }, base);
-    expect(await publishUnits({ a: ['2'] }, base)).toBeUndefined();
-    expect((await publishUnits({ a: ['2'], b: ['3'] }, base))?.number).toBe(3);
-  });
-
-  test('conflict when one went back to what was there before both', async () => {
-    const base = await publishUnits({ a: ['1'] });
-    const second = await publishUnits({ a: ['2'] }, base);
-    await publishUnits({ a: ['1'] }, second);
-    expect((await failure(() => publishUnits({ a: ['3'] }, second))).code).toBe('conflict');
-  });
-});
-
-describe('current', () => {
-  test('is what everybody can find again after the link is gone', async () => {
-    await publishUnits({ a: ['1'] });
-    unlinkSync(output.path('current'));
-    await repairCurrent(output);
-    expect(current()).toBe('snapshots/000001');
-  });
-
-  test('is moved on when it names an older snapshot, or nothing', async () => {
-    const first = await publishUnits({ a: ['1'] });
-    await publishUnits({ a: ['2'] }, first);
-    for (const stale of ['snapshots/000001', 'snapshots/000009', '../elsewhere']) {
-      unlinkSync(output.path('current'));
-      symlinkSync(stale, output.path('current'));
-      await repairCurrent(output);
-      expect(current()).toBe('snapshots/000002');
-    }
-  });
-
-  test('is repaired by a run that changes nothing', async () => {
-    const first = await publishUnits({ a: ['1'] });
-    unlinkSync(output.path('current'));
-    expect(await publishUnits({ a: ['1'] }, first)).toBeUndefined();
-    expect(current()).toBe('snapshots/000001');
-  });
-
-  test('is not there before the first publication', async () => {
-    await repairCurrent(output);
-    expect(existsSync(output.path('current'))).toBe(false);
-    const error = await failure(() => currentPath(output));
-    expect([error.code, error.message]).toEqual([
-      'input',
-      expect.stringMatching(/: nothing is published yet$/),
-    ]);
-  });
-
-  test('is resolved for a reader that wants to see one snapshot', async () => {
-    const first = await publishUnits({ a: ['1'] });
-    const seen = await currentPath(output);
-    await publishUnits({ a: ['2'] }, first);
-    expect(seen).toBe(output.path('snapshots', '000001'));
-    expect(contents(join(seen, 'data'))).toEqual({ 'a/flights-00000.parquet': '1' });
-    expect(await currentPath(output)).toBe(output.path('snapshots', '000002'));
-  });
-
-  test('goes by number, not by name, after 999,999 snapshots; other names are no snapshots', async () => {
-    const first = await publishUnits({ a: ['1'] });
-    for (const name of ['999999', '1000000']) {
-      mkdirSync(output.path('snapshots', name));
-      writeFileSync(
-        output.path('snapshots', name, 'manifest.json'),
-        manifestText({ ...first!.manifest, name: `n${name}` }),
-      );
-    }
-    for (const name of ['12345', '000001.tmp', 'x2000000', '-0000002']) {
-      mkdirSync(output.path('snapshots', name));
-    }
-    expect((await latestSnapshot(output))?.number).toBe(1_000_000);
-    await repairCurrent(output);
-    expect(current()).toBe('snapshots/1000000');
-    expect((await publishUnits({ b: ['2'] }, first))?.number).toBe(1_000_001);
   });
 });
 
