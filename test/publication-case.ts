@@ -24,10 +24,13 @@ export let output: Output;
 /** A temporary folder in it. */
 export let temporary: string;
 
-beforeEach(async () => {
+beforeEach(useNewOutput);
+
+/** Goes on with an output of which nothing was published. */
+export async function useNewOutput(): Promise<void> {
   output = await Output.open(join(makeFolder(), 'out'));
   temporary = await output.makeTemporary();
-});
+}
 
 /** Puts a part whose data are a text into the store, and says what a manifest says of it. */
 export async function makePart(

@@ -103,8 +103,10 @@ export class Database {
       enable_external_file_cache: 'false',
     });
     const connection = await instance.connect();
+    // In both forms: DuckDB compares a path as it is given, and `quotePath` gives it with brackets.
     const folders = options.allowedFolders
-      .map((folder) => quoteText(folder.endsWith('/') ? folder : `${folder}/`))
+      .map((folder) => (folder.endsWith('/') ? folder : `${folder}/`))
+      .flatMap((folder) => [quoteText(folder), quotePath(folder)])
       .join(', ');
     for (const statement of [
       "SET TimeZone = 'UTC'",

@@ -14,6 +14,7 @@ import {
   readlink,
   rename,
   rm,
+  stat,
   symlink,
   writeFile,
 } from 'node:fs/promises';
@@ -32,15 +33,38 @@ async function flush(path: string): Promise<void> {
 
 /** Creates a folder and those above it, and makes their names durable; an existing one is fine. */
 export async function makeFolder(path: string): Promise<void> {
+  for (const created of await createFolder(path)) {
+    await flush(dirname(created)).catch((error: unknown) => {
+      throw systemError(error, `cannot create folder ${shown(path)}`);
+    });
+  }
+}
+
+/**
+ * Creates a folder and those above it, for what is not visible yet; returns those that were not there. One by one: a
+ * recursive mkdir of Node 20 never ends where a folder cannot be made below one that exists, as under /proc.
+ */
+export async function createFolder(path: string): Promise<string[]> {
+  const above = dirname(path);
   try {
-    const first = await mkdir(path, { recursive: true });
-    if (first === undefined) return;
-    for (let folder = path; ; folder = dirname(folder)) {
-      await flush(dirname(folder));
-      if (folder === first || folder === dirname(folder)) return;
-    }
+    await mkdir(path);
+    return [path];
   } catch (error) {
-    throw systemError(error, `cannot create folder ${shown(path)}`);
+    if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return [];
+    if (errnoOf(error) !== 'ENOENT' || above === path || (await isFolder(above))) {
+      throw systemError(error, `cannot create folder ${shown(path)}`);
+    }
+  }
+  const created = await createFolder(above);
+  return [...created, ...(await createFolder(path))];
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    // Whatever keeps it from being looked at keeps it from being used: the caller reports its own error.
+    return false;
   }
 }
 
@@ -71,7 +95,7 @@ function ignoreLeftover(): void {}
  */
 export async function putFolderIfAbsent(temporary: string, target: string): Promise<boolean> {
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await createFolder(dirname(target));
     await sealFolder(temporary);
   } catch (error) {
     throw systemError(error, `cannot write ${shown(target)}`);

@@ -74,6 +74,7 @@ export async function listDataset(options: {
       ignored++;
       continue;
     }
+    if (file.isLink) checkLink(root, file.path);
     const unit = unitOf(file.path);
     const files = units.get(unit);
     if (files === undefined) units.set(unit, [file.path]);
@@ -117,8 +118,13 @@ async function stampAll(root: string, paths: readonly string[]): Promise<DataFil
   });
 }
 
-interface Match {
+interface Entry {
   readonly path: string;
+  readonly isLink: boolean;
+}
+
+interface Match extends Entry {
+  /** Whether it is to be scored; else it only lies there. */
   readonly data: boolean;
 }
 
@@ -131,12 +137,19 @@ async function findFiles(options: {
   const { path, pathText, baseDir } = options;
   const kind = kindOf(path);
   if (kind === 'file') {
-    return { root: resolveLinks(dirname(path)), matches: [{ path: basename(path), data: true }] };
+    const real = resolveLinks(path);
+    return {
+      root: dirname(real),
+      matches: [{ path: basename(real), isLink: false, data: true }],
+    };
   }
   if (kind === 'folder') {
     const root = resolveLinks(path);
-    const names = await walk(root, '');
-    return { root, matches: names.map((name) => ({ path: name, data: DATA_FILE.test(name) })) };
+    const entries = await walk(root, '');
+    return {
+      root,
+      matches: entries.map((entry) => ({ ...entry, data: DATA_FILE.test(entry.path) })),
+    };
   }
   const { base, glob } = picomatch.scan(pathText);
   if (glob === '') {
@@ -148,11 +161,10 @@ async function findFiles(options: {
   }
   const root = resolveLinks(folder);
   const isMatch = picomatch(glob, { dot: false });
-  const matches = (await walk(root, '')).flatMap((path): Match[] => {
-    if (isMatch(path)) return [{ path, data: true }];
-    return foldersOf(path).some((folder) => isMatch(folder))
-      ? [{ path, data: DATA_FILE.test(path) }]
-      : [];
+  const matches = (await walk(root, '')).flatMap((entry): Match[] => {
+    if (isMatch(entry.path)) return [{ ...entry, data: true }];
+    const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
+    return inFolder ? [{ ...entry, data: DATA_FILE.test(entry.path) }] : [];
   });
   return { root, matches };
 }
@@ -185,32 +197,49 @@ function exists(path: string): boolean {
   return kindOf(path) !== 'absent';
 }
 
-/** All files below a folder, relative to the root. */
-async function walk(root: string, folder: string): Promise<string[]> {
+/** All files below a folder, relative to the root; links to folders are not followed. */
+async function walk(root: string, folder: string): Promise<Entry[]> {
   let entries: Dirent[];
   try {
     entries = await readdir(join(root, folder), { withFileTypes: true });
   } catch (error) {
     throw systemError(error, `cannot list ${shown(folder === '' ? root : folder)}`, 'input');
   }
-  const found: string[] = [];
+  const found: Entry[] = [];
   for (const entry of entries) {
     if (entry.name.startsWith('_') || entry.name.startsWith('.')) continue;
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isDirectory()) found.push(...(await walk(root, path)));
-    else if (entry.isFile() || isLinkToFile(root, path, entry)) found.push(path);
+    else if (entry.isFile()) found.push({ path, isLink: false });
+    else if (entry.isSymbolicLink() && !isFolder(join(root, path)))
+      found.push({ path, isLink: true });
   }
   return found;
 }
 
-/** A link to a file is followed; one to a folder is not; one to nothing is refused: data that was there is missing. */
-function isLinkToFile(root: string, path: string, entry: Dirent): boolean {
-  if (!entry.isSymbolicLink()) return false;
-  const kind = kindOf(join(root, path));
-  if (kind === 'absent') {
-    throw new ScorelineError('input', `${shown(path)}: is a link to nothing; mend or remove it`);
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // A link that leads nowhere is reported when it turns out to be among the data.
+    return false;
   }
-  return kind === 'file';
+}
+
+/** Refuses a link that leads nowhere, or out of the input: a job stays within its paths. */
+function checkLink(root: string, path: string): void {
+  let target: string;
+  try {
+    target = realpathSync(join(root, path));
+  } catch (error) {
+    throw systemError(error, `${shown(path)}: is a link that leads nowhere`, 'input');
+  }
+  if (!target.startsWith(root.endsWith('/') ? root : `${root}/`)) {
+    throw new ScorelineError(
+      'input',
+      `${shown(path)}: is a link to a file outside the input; name the folder of the files themselves`,
+    );
+  }
 }
 
 /** The columns that the folders `name=value` of a unit give, outermost first. */

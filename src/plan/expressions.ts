@@ -56,8 +56,17 @@ const ALLOWED_CLASSES = new Set([
   'OPERATOR',
 ]);
 
-/** Functions that answer alike for equal arguments but tell of the session, not of the row. */
-const REFUSED_FUNCTIONS = new Set(['current_setting', 'getvariable', 'version', 'getenv']);
+/** Functions that DuckDB calls consistent, but that tell of the clock or the session, not of the row. */
+const REFUSED_FUNCTIONS = new Set([
+  'age',
+  'current_localtime',
+  'current_localtimestamp',
+  'current_setting',
+  'getenv',
+  'getvariable',
+  'vector_type',
+  'version',
+]);
 
 /** What an expression may speak of. */
 export interface KnownNames {

@@ -70,7 +70,8 @@ const manifestSchema = z.strictObject({
 
 function isRelativeFolder(unit: string): boolean {
   return (
-    unit === '' || unit.split('/').every((name) => name !== '' && name !== '.' && name !== '..')
+    unit === '' ||
+    (!unit.includes('\0') && unit.split('/').every((name) => !['', '.', '..'].includes(name)))
   );
 }
 
@@ -79,6 +80,13 @@ function isRelativeFolder(unit: string): boolean {
  * from the units, and from `partFileName`.
  */
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** What a manifest says of a unit; a folder may have any name, also that of a property of every object. */
+export function unitOf(manifest: Manifest | undefined, unit: string): UnitRecord | undefined {
+  return manifest !== undefined && Object.hasOwn(manifest.units, unit)
+    ? manifest.units[unit]
+    : undefined;
+}
 
 /** The bytes of a manifest: canonical, so equal content gives equal bytes. */
 export function manifestText(manifest: Manifest): string {

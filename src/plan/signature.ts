@@ -228,8 +228,8 @@ function bindOutput(
   }
   if (wanted === undefined)
     return [{ column, output: output.name, element, width, index: undefined }];
-  const index = Number(wanted);
-  if (!Number.isInteger(index) || index < 0 || index >= width) {
+  const index = /^(?:0|[1-9]\d*)$/.test(wanted) ? Number(wanted) : width;
+  if (index >= width) {
     problems.push(`${subject} has elements 0 to ${width - 1} a row, not "${shown(wanted)}"`);
     return [];
   }
@@ -268,10 +268,10 @@ const FLOATS = ['FLOAT', 'DOUBLE'];
 
 /** How a column of a DuckDB type may feed an input of an element type; undefined when it may not. */
 export function castKind(sqlType: string, element: TensorElement): CastKind | undefined {
-  const wide = /^DECIMAL\(|^U?HUGEINT$/.test(sqlType);
+  const wide = /^DECIMAL\(\d+,\d+\)$|^U?HUGEINT$/.test(sqlType);
   if (element === 'utf8') {
     if (sqlType === 'VARCHAR') return 'native';
-    return /^ENUM\(|^UUID$/.test(sqlType) ? 'sql' : undefined;
+    return /^ENUM\(.*\)$|^UUID$/.test(sqlType) ? 'sql' : undefined;
   }
   if (element === 'bool') return sqlType === 'BOOLEAN' ? 'native' : undefined;
   if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType))
@@ -354,17 +354,19 @@ export function castFor(column: ColumnSource, element: TensorElement): CastKind 
 }
 
 /**
- * The one type that holds the values of two: the wider of two integers or floats, DOUBLE for integers that became
- * floating point. undefined when there is none.
+ * The one type that holds every value of two, unchanged: the wider of two integers or floats, DOUBLE for integers up to
+ * 32 bits beside floating point. undefined when there is none.
  */
 export function unifiedType(a: string, b: string): string | undefined {
   if (a === b) return a;
-  const integers = [INTEGERS.indexOf(a), INTEGERS.indexOf(b)] as const;
-  if (integers.every((rank) => rank >= 0)) return widerInteger(a, b);
-  if (FLOATS.includes(a) && FLOATS.includes(b)) return 'DOUBLE';
-  if ((FLOATS.includes(a) && integers[1] >= 0) || (FLOATS.includes(b) && integers[0] >= 0))
-    return 'DOUBLE';
-  return undefined;
+  const integers = [a, b].filter((type) => INTEGERS.includes(type));
+  const floats = [a, b].filter((type) => FLOATS.includes(type));
+  if (integers.length === 2) return widerInteger(a, b);
+  if (floats.length === 2) return 'DOUBLE';
+  const [integer] = integers;
+  return floats.length === 1 && integer !== undefined && !integer.endsWith('BIGINT')
+    ? 'DOUBLE'
+    : undefined;
 }
 
 function widerInteger(a: string, b: string): string | undefined {

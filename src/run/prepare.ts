@@ -5,7 +5,7 @@ import { bytesOfElement } from '../base/elements.js';
 import { didYouMean, errnoOf, ScorelineError, shown } from '../base/errors.js';
 import { type Dataset, type FileFacts, listDataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
-import type { Manifest } from '../plan/manifest.js';
+import { type Manifest, unitOf } from '../plan/manifest.js';
 import {
   batchRowsFor,
   type KeptColumn,
@@ -281,10 +281,7 @@ export function whyToDo(
   prepared: Prepared,
   published: Manifest | undefined,
 ): string | undefined {
-  const before =
-    published !== undefined && Object.hasOwn(published.units, unit.unit)
-      ? published.units[unit.unit]
-      : undefined;
+  const before = unitOf(published, unit.unit);
   if (before === undefined) return 'new';
   if (unit.tasks.some(({ partKey }) => partKey === undefined)) return 'not hashed yet';
   const keys = unit.tasks.map(({ partKey }) => partKey);

@@ -1,8 +1,9 @@
 /** Numbered snapshots of what is published, and `current`, which names the highest. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import {
+  createFolder,
   linkFile,
   linkTarget,
   listFolder,
@@ -19,6 +20,7 @@ import {
   parseManifest,
   partFileName,
   type UnitRecord,
+  unitOf,
 } from '../plan/manifest.js';
 import type { Output } from './store.js';
 
@@ -149,8 +151,8 @@ function checkConflict(
   if (latest === undefined || latest.number === base?.number) return;
   const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
   for (const [name, ours] of publication.units) {
-    const before = text(base?.manifest.units[name]);
-    const theirs = text(latest.manifest.units[name]);
+    const before = text(unitOf(base?.manifest, name));
+    const theirs = text(unitOf(latest.manifest, name));
     if (theirs !== before && theirs !== text(ours)) {
       throw new ScorelineError(
         'conflict',
@@ -175,14 +177,14 @@ async function build(
   ): Promise<void> => {
     const target = join(folder, inSnapshot);
     if (!made.has(dirname(target))) {
-      await mkdir(dirname(target), { recursive: true });
+      await createFolder(dirname(target));
       made.add(dirname(target));
     }
     await linkFirst(source, old, target);
   };
-  await mkdir(join(folder, 'data'), { recursive: true });
+  await createFolder(join(folder, 'data'));
   for (const [unit, { parts }] of Object.entries(manifest.units)) {
-    const oldUnit = latest?.manifest.units[unit];
+    const oldUnit = unitOf(latest?.manifest, unit);
     for (const [index, part] of parts.entries()) {
       const oldIndex = oldUnit?.parts.findIndex(({ key }) => key === part.key) ?? -1;
       const source = output.partFolder(part.key);

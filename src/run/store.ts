@@ -34,14 +34,18 @@ export class Output {
       }
       throw systemError(error, `cannot read output.path ${shown(root)}`);
     }
-    if (names.length === 0) return undefined;
+    // A run that was killed at its first step leaves the marker under its temporary name.
+    if (names.every((name) => name.startsWith(`${MARKER}.`))) return undefined;
     if (!names.includes(MARKER)) {
       throw new ScorelineError(
         'usage',
         `output.path ${shown(root)}: holds something else (${shown(names.sort()[0]!, 40)} …); name a folder of scoreline's own`,
       );
     }
-    const marker = markerSchema.safeParse(parseJson(await readFile(join(root, MARKER), 'utf8')));
+    const text = await readFile(join(root, MARKER), 'utf8').catch((error: unknown) => {
+      throw systemError(error, `cannot read ${shown(join(root, MARKER))}`);
+    });
+    const marker = markerSchema.safeParse(parseJson(text));
     if (!marker.success || marker.data.format !== FORMAT) {
       throw new ScorelineError(
         'usage',

@@ -93,7 +93,17 @@ export function segmentSql(segment: Segment, select: readonly string[]): string 
 
 function partitionSql(value: string | null, type: string): string {
   if (value === null) return `CAST(NULL AS ${type})`;
-  return type === 'VARCHAR' ? quoteText(value) : `CAST(${quoteText(value)} AS ${type})`;
+  if (type === 'VARCHAR') return quoteText(value);
+  // DuckDB rounds on the way from text to numbers: only what the type holds as it is may be cast.
+  const scale = /^DECIMAL\(\d+,(\d+)\)$/.exec(type)?.[1] ?? (/INT/.test(type) ? '0' : undefined);
+  const fraction = /\.(\d*?)0*$/.exec(value)?.[1]?.length ?? 0;
+  if (scale !== undefined && (fraction > Number(scale) || /e/i.test(value))) {
+    throw new ScorelineError(
+      'input',
+      `partition value "${shown(value)}": is no ${type}, which input.types says`,
+    );
+  }
+  return `CAST(${quoteText(value)} AS ${type})`;
 }
 
 /** A column to fetch: its expression over the columns of a segment, and the element type that carries it. */

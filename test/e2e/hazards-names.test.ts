@@ -215,9 +215,9 @@ describe('names that differ in case only', () => {
       "SELECT NULL::INTEGER AS idx, 'three' AS NOTE",
     );
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
-    const [row, other] = await query(`FROM read_parquet(${job.published('quarantine')})`);
-    expect(Object.values(row!)).toContain(row!.scoreline_file === 'x.parquet' ? '1' : 'x');
-    expect(Object.values(other!)).toContain('three');
+    const [first, second] = await query(`FROM read_parquet(${job.published('quarantine')})`);
+    expect(Object.values(first!)).toEqual(expect.arrayContaining(['x.parquet', 1]));
+    expect(Object.values(second!)).toEqual(expect.arrayContaining(['z.parquet', 'three']));
   });
 });
 

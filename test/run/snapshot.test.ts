@@ -27,8 +27,8 @@ import {
   publishUnits,
   recordOf,
   temporary,
+  useNewOutput,
 } from '../publication-case.js';
-import { makeFolder } from '../scoreline.js';
 
 describe('publishing', () => {
   test('makes snapshot 1, and current names it', async () => {
@@ -104,9 +104,7 @@ describe('publishing', () => {
   test('gives the same bytes for the same content, whatever came before', async () => {
     await publishUnits({ a: ['1'], b: ['2'] });
     const text = readFileSync(output.path('current', 'manifest.json'), 'utf8');
-    const other = await Output.open(join(makeFolder(), 'elsewhere'));
-    output = other;
-    temporary = await other.makeTemporary();
+    await useNewOutput();
     const first = await publishUnits({ b: ['old'] });
     await publishUnits({ b: ['2'], a: ['1'] }, first);
     expect(current()).toBe('snapshots/000002');
