@@ -185,29 +185,6 @@ describe('columns that do not fit', () => {
       ),
     );
   });
-
-  test('a partition column that is in the file too is an error, whatever its case', async () => {
-    for (const name of ['a', 'A']) {
-      expect(await refusal('SELECT 1::FLOAT AS a, 2::FLOAT AS b', {}, `${name}=5`)).toEqual([
-        `scoreline: ${name}=5/x.parquet: column "a" is in the file and in its folder's name; rename one of them`,
-      ]);
-    }
-  });
-
-  test('a duplicate key is named, but not one that is filtered out', async () => {
-    const sql =
-      'SELECT unnest([7, 8, 7, 9, 9]) AS id, unnest([1, 1, 1, 0, 1]) AS ok, 1::FLOAT AS a, 2::FLOAT AS b';
-    const input = { path: 'in', key: 'id' };
-    expect(await refusal(sql, { input }, 'p=1')).toEqual([
-      'scoreline: partition p=1: input.key "id" is not unique: 7 (2 times), 9 (2 times)',
-    ]);
-    expect(await refusal(sql, { input: { ...input, where: 'ok = 1' } })).toEqual([
-      'scoreline: partition .: input.key "id" is not unique: 7 (2 times)',
-    ]);
-    expect(
-      await refusal('SELECT NULL::INTEGER AS id, 1::FLOAT AS a, 2::FLOAT AS b', { input }),
-    ).toEqual(['scoreline: partition .: input.key "id" is null in 1 rows']);
-  });
 });
 
 describe('rows that do not fit', () => {

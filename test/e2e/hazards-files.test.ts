@@ -1,5 +1,5 @@
 /** Files that are read together: whatever their schemas, sizes and batches, each row stays with its own values. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type JobCase, makeCase, modelPath } from '../job-case.js';
@@ -112,11 +112,18 @@ describe('a file that lacks a column', () => {
 });
 
 describe('what lies among the data', () => {
-  test('links to files are read, links to folders and other files are not', async () => {
-    const job = makeCase({ output: { path: 'out', keep: ['a'] } });
-    await writeParquet(join(job.folder, 'outside', 'far.parquet'), 'SELECT 7 AS a, 0 AS b');
-    await writeParquet(join(job.input, 'dir.parquet', 'x.PARQUET'), 'SELECT 8 AS a, 0 AS b');
-    symlinkSync('../outside/far.parquet', join(job.input, 'link.parquet'));
+  let job: JobCase;
+
+  beforeAll(async () => {
+    job = makeCase({ output: { path: 'out', keep: ['a'] } });
+    const file = 'dir.parquet/x.PARQUET';
+    await writeParquet(join(job.input, file), 'SELECT 8 AS a, 0 AS b');
+    await writeParquet(join(job.input, '_store', 'near.parquet'), 'SELECT 7 AS a, 0 AS b');
+    await writeParquet(join(job.folder, 'outside', 'far.parquet'), 'SELECT 9 AS a, 0 AS b');
+  });
+
+  test('links to files below the input are read, links to folders and other files are not', async () => {
+    symlinkSync('_store/near.parquet', join(job.input, 'link.parquet'));
     symlinkSync('../outside', join(job.input, 'folder'));
     symlinkSync('.', join(job.input, 'loop'));
     mkdirSync(join(job.input, 'empty.parquet'));
@@ -124,10 +131,21 @@ describe('what lies among the data', () => {
     writeFileSync(join(job.input, '_SUCCESS'), '');
     writeFileSync(join(job.input, '.hidden.parquet'), 'x');
     expect(await job.run()).toMatchObject(OK);
-    expect((await publishedColumns(job, 'a')).a).toEqual([8, 7]);
-    symlinkSync('nowhere.parquet', join(job.input, 'broken.parquet'));
-    const { exit, stderr } = await job.run();
-    expect(exit).toBe(4);
-    expect(stderr).toContain('broken.parquet');
+    expect((await publishedColumns(job, 'a')).a?.toSorted()).toEqual([7, 8]);
   });
+
+  test.each([
+    ['a file outside the input', 'far.parquet', '../outside/far.parquet'],
+    ['nothing', 'broken.parquet', 'nowhere.parquet'],
+  ])(
+    'a link to %s is refused by its name, and what was published stays',
+    async (_to, name, target) => {
+      symlinkSync(target, join(job.input, name));
+      const { exit, stderr } = await job.run();
+      rmSync(join(job.input, name));
+      expect(exit).toBe(4);
+      expect(stderr).toMatch(new RegExp(`^scoreline: ${name}: is a link `));
+      expect((await publishedColumns(job, 'a')).a).toHaveLength(2);
+    },
+  );
 });

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeCase, modelPath } from '../job-case.js';
-import { columns, query, schemaOf, writeParquet } from '../parquet.js';
+import { columns, query, writeParquet } from '../parquet.js';
 import { scoreline } from '../scoreline.js';
 
 const ESC = '\u001b';
@@ -105,63 +105,6 @@ describe('names of files and folders', () => {
   });
 });
 
-describe('names of partitions', () => {
-  test('are decoded as Hive has them, and kept as text', async () => {
-    const job = makeCase({ output: { path: 'out', keep: ['p', 'q'] }, features: ['a', 'q'] });
-    const folders: [string, string | null][] = [
-      ['p=a%2Bb/q=1', 'a+b'],
-      ['p=100%/q=1', '100%'],
-      ['p=%C3%A9/q=1', 'é'],
-      ['p=x=y/q=1', 'x=y'],
-      ['p=/q=1', ''],
-      ['p=__HIVE_DEFAULT_PARTITION__/q=1', null],
-      ["p='; DROP TABLE scores; --/q=1", "'; DROP TABLE scores; --"],
-      [`p=${ESC}[31m/q=1`, `${ESC}[31m`],
-      ['p=007/q=1', '007'],
-    ];
-    for (const [folder] of folders) {
-      await writeParquet(join(job.input, folder, 'x.parquet'), 'SELECT 1::FLOAT AS a');
-    }
-    expect(await job.run()).toMatchObject({
-      exit: 0,
-      report: { units: { planned: folders.length } },
-    });
-    for (const [folder, value] of folders) {
-      const file = join(job.output, 'current', 'data', folder, 'case-00000.parquet');
-      expect(await schemaOf(file)).toEqual({ p: 'VARCHAR', q: 'VARCHAR', y: 'FLOAT' });
-      expect(
-        await columns(
-          `SELECT * FROM read_parquet('${file.replaceAll("'", "''")}', hive_partitioning = false)`,
-        ),
-      ).toEqual({
-        p: [value],
-        q: ['1'],
-        y: [6],
-      });
-    }
-  });
-
-  test('that hold a path, are no text or are given twice are refused', async () => {
-    const folders: [string, RegExp][] = [
-      ['p=..%2F..%2Fetc', /path separator/],
-      ['p=%00', /path separator/],
-      ['p=%5Cx', /path separator/],
-      ['p=%FF', /not UTF-8/],
-      ['p=1/P=2', /given twice/],
-    ];
-    for (const [folder, words] of folders) {
-      const job = makeCase();
-      await writeParquet(
-        join(job.input, folder, 'x.parquet'),
-        'SELECT 1::FLOAT AS a, 1::FLOAT AS b',
-      );
-      const result = await job.run();
-      expect(result.exit).toBe(4);
-      expect(result.stderr).toMatch(words);
-    }
-  });
-});
-
 describe('names of columns', () => {
   test('that bite feed the model, are kept and are filtered by', async () => {
     const names = [
@@ -197,36 +140,4 @@ describe('names of columns', () => {
     expect(rows['a"b']).toEqual([1.1]);
     expect(rows[`"score${ESC}"`]).toEqual([Math.fround(2 * 4.1 + 3 * 1.1 + 1)]);
   });
-
-  test('that differ in case only are told apart by the names that DuckDB gives them', async () => {
-    const job = makeCase({ features: ['A', 'a_1'], output: { path: 'out', keep: ['A'] } });
-    await writeParquet(join(job.input, 'x.parquet'), 'SELECT 1::FLOAT AS "A", 2::FLOAT AS "a_1"');
-    writeFileSync(join(job.input, 'y.parquet'), Buffer.from(CASE_VARIANTS, 'base64'));
-    expect(await job.run()).toMatchObject({ exit: 0 });
-    expect(await columns(`FROM read_parquet(${job.published()})`)).toEqual({
-      A: [1, 10],
-      y: [9, 81],
-    });
-  });
-
-  test('that DuckDB uses for the place of a row are refused where they stand', async () => {
-    for (const name of ['file_row_number', 'FILENAME', 'file_index']) {
-      const job = makeCase();
-      await writeParquet(
-        join(job.input, 'x.parquet'),
-        `SELECT 1::FLOAT AS a, 1::FLOAT AS b, 7 AS ${name}`,
-      );
-      expect(await job.run()).toMatchObject({
-        exit: 4,
-        stderr: `scoreline: x.parquet: column "${name}" has a name that is reserved for a row's place; rename it\n`,
-      });
-    }
-  });
 });
-
-/** One row: A = 10 and a = 20 as float32; made with pyarrow. */
-const CASE_VARIANTS =
-  'UEFSMRUAFRQVFCwVAhUAFQYVBhwAAAACAAAAAgEAACBBFQAVFBUULBUCFQAVBhUGHAAAAAIAAAACAQAAoEEVBBk8' +
-  'NQAYBnNjaGVtYRUEABUIJQIYAUEAFQglAhgBYQAWAhkcGSwmABwVCBklBgAZGAFBFQAWAhY6FjomCEkcFQAVABUC' +
-  'ADwpBhkmAAIAAAAmABwVCBklBgAZGAFhFQAWAhY6FjomQkkcFQAVABUCADwpBhkmAAIAAAAWdBYCJggWdAAoIHBh' +
-  'cnF1ZXQtY3BwLWFycm93IHZlcnNpb24gMjYuMC4xGSwcAAAcAAAArwAAAFBBUjE=';

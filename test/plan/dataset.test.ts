@@ -311,12 +311,22 @@ describe('a ready file', () => {
 });
 
 describe('links', () => {
-  test('to files are read, to folders are not followed', async () => {
-    const root = folderOf('real/a.parquet', 'in/b.parquet');
-    symlinkSync(join(root, 'real', 'a.parquet'), join(root, 'in', 'link.parquet'));
+  test('to files of the input are read, to folders are not followed', async () => {
+    const root = folderOf('real/a.parquet', 'in/b.parquet', 'in/m=1/c.parquet');
+    symlinkSync(join('m=1', 'c.parquet'), join(root, 'in', 'link.parquet'));
     symlinkSync(join(root, 'real'), join(root, 'in', 'folder'));
     symlinkSync(join(root, 'in'), join(root, 'in', 'loop'));
-    expect(await pathsOf(root, 'in')).toEqual(['b.parquet', 'link.parquet']);
+    expect(await pathsOf(root, 'in')).toEqual(['b.parquet', 'link.parquet', 'm=1/c.parquet']);
+  });
+
+  test('to files outside the input are refused', async () => {
+    const root = folderOf('in-other/a.parquet', 'in/b.parquet');
+    symlinkSync(join('..', 'in-other', 'a.parquet'), join(root, 'in', 'link.parquet'));
+    const error = await failure(() => list(root, 'in'));
+    expect([error.code, error.message]).toEqual([
+      'input',
+      expect.stringMatching(/^link\.parquet: is a link to a file outside the input/),
+    ]);
   });
 
   test.each(['nowhere', 'link.parquet'])('to nothing are refused: %s', async (target) => {

@@ -65,7 +65,3 @@ test.each([
     expect.stringMatching(/function \w+\(\) is not allowed/),
   ]);
 });
-
-test('the age between two times is settled by them', async () => {
-  await expect(check("age(t, TIMESTAMP '2013-01-01') > INTERVAL 1 DAY")).resolves.toBeUndefined();
-});
