@@ -1,5 +1,5 @@
 /** What the commands print, and where: results to stdout, all else to stderr. */
-import { exitCodeOf, messageOf } from '../base/errors.js';
+import { exitCodeOf, messageOf, shown } from '../base/errors.js';
 
 /** How much is said, and in which form. */
 export interface TerminalOptions {
@@ -66,7 +66,9 @@ export class Terminal {
       process.stderr.write(`scoreline: ${bug ? 'bug: ' : ''}${line}\n`);
     if (bug || this.options.verbose === true) {
       for (let cause = bug ? error : causeOf(error); cause !== undefined; cause = causeOf(cause)) {
-        process.stderr.write(`${stackOf(cause) ?? messageOf(cause)}\n`);
+        const text = stackOf(cause) ?? messageOf(cause);
+        const lines = text.split('\n').map((line) => shown(line, 1000));
+        process.stderr.write(`${lines.join('\n')}\n`);
       }
     }
     return exit;

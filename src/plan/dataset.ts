@@ -151,7 +151,7 @@ async function findFiles(options: {
       matches: entries.map((entry) => ({ ...entry, data: DATA_FILE.test(entry.path) })),
     };
   }
-  const { base, glob } = picomatch.scan(pathText);
+  const { base, glob } = splitGlob(pathText);
   if (glob === '') {
     throw new ScorelineError('input', `input.path ${shown(path)}: no such file or folder`);
   }
@@ -160,13 +160,34 @@ async function findFiles(options: {
     throw new ScorelineError('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
   }
   const root = resolveLinks(folder);
-  const isMatch = picomatch(glob, { dot: false });
+  const isMatch = picomatch(glob, { dot: false, nobrace: true, noext: true, nonegate: true });
   const matches = (await walk(root, '')).flatMap((entry): Match[] => {
     if (isMatch(entry.path)) return [{ ...entry, data: true }];
     const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
     return inFolder ? [{ ...entry, data: DATA_FILE.test(entry.path) }] : [];
   });
   return { root, matches };
+}
+
+/**
+ * A path in two: the folders before the first that has a special character, and the glob below them. Special are `*`, `?`
+ * and `[` alone, and a backslash takes that from them: all else stands for itself.
+ */
+function splitGlob(text: string): { base: string; glob: string } {
+  const names = text.split('/');
+  const first = names.findIndex((name) => /[*?[]/.test(name.replace(/\\./g, '')));
+  const plain = (first < 0 ? names : names.slice(0, first)).map((name) =>
+    name.replace(/\\(.)/g, '$1'),
+  );
+  const base = plain.join('/');
+  const glob = first < 0 ? '' : names.slice(first).join('/');
+  return {
+    base: base === '' && text.startsWith('/') ? '/' : base === '' ? '.' : base,
+    glob: glob.replace(
+      /(\\.)|([(){}+@|]|(?<!\[)!)/g,
+      (_, escaped, special) => escaped ?? `\\${special}`,
+    ),
+  };
 }
 
 /** The folders that a path lies in, outermost first. */

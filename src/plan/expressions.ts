@@ -64,6 +64,9 @@ const REFUSED_FUNCTIONS = new Set([
   'current_setting',
   'getenv',
   'getvariable',
+  'json_deserialize_sql',
+  'json_serialize_plan',
+  'json_serialize_sql',
   'vector_type',
   'version',
 ]);
@@ -80,7 +83,15 @@ export interface KnownNames {
  * of the job file). Throws `usage`.
  */
 export function checkExpression(parsed: string, where: string, known: KnownNames): void {
-  const json: unknown = JSON.parse(parsed);
+  let json: unknown;
+  try {
+    json = JSON.parse(parsed);
+  } catch (error) {
+    // DuckDB writes a number beyond all bounds as a bare word.
+    throw new ScorelineError('usage', `${where}: holds a number that is out of range`, {
+      cause: error,
+    });
+  }
   const failure = z.object({ error: z.literal(true), error_message: z.string() }).safeParse(json);
   if (failure.success) {
     throw new ScorelineError(

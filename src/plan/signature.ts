@@ -254,6 +254,9 @@ export type CastKind =
   /** Text that has to be read as a value. */
   | 'text';
 
+/** The type of a decimal of more than 38 digits: DuckDB would read other values from it. */
+export const UNREADABLE_DECIMAL = 'DECIMAL of more than 38 digits';
+
 const INTEGERS = [
   'TINYINT',
   'SMALLINT',
@@ -271,7 +274,7 @@ export function castKind(sqlType: string, element: TensorElement): CastKind | un
   const wide = /^DECIMAL\(\d+,\d+\)$|^U?HUGEINT$/.test(sqlType);
   if (element === 'utf8') {
     if (sqlType === 'VARCHAR') return 'native';
-    return /^ENUM\(.*\)$|^UUID$/.test(sqlType) ? 'sql' : undefined;
+    return /^ENUM\(.*\)$|^UUID$/s.test(sqlType) ? 'sql' : undefined;
   }
   if (element === 'bool') return sqlType === 'BOOLEAN' ? 'native' : undefined;
   if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType))
@@ -343,7 +346,13 @@ export function columnProblems(
       }
     }
   }
-  for (const name of keep) if (!byName.has(name)) problems.push(missing(name));
+  for (const name of keep) {
+    const type = byName.get(name)?.type;
+    if (type === undefined) problems.push(missing(name));
+    else if (type === UNREADABLE_DECIMAL) {
+      problems.push(`column "${shown(name)}" is a ${UNREADABLE_DECIMAL}, which cannot be read`);
+    }
+  }
   return [...new Set(problems)];
 }
 

@@ -1,4 +1,5 @@
 /** What a run did, as data and as text. Pure. */
+import { shown } from '../base/errors.js';
 import type { Ledger } from '../plan/ledger.js';
 
 /** Where the time of a run went, in ms: summed over workers, but for the wall. */
@@ -75,7 +76,7 @@ export function reportLines(report: RunReport): string[] {
 
 function noteLines(report: RunReport): string[] {
   const casts = report.lossyCasts.map(
-    ({ column, values }) => `column "${column}": a cast changed ${number(values)} values`,
+    ({ column, values }) => `column "${shown(column)}": a cast changed ${number(values)} values`,
   );
   return [...casts, ...report.notes].map((note) => `note       ${note}`);
 }

@@ -41,6 +41,8 @@ interface Pending {
 interface Member {
   readonly index: number;
   readonly child: ChildProcess;
+  /** Whether it has started up: until then it has longer to show that it is alive. */
+  ready: boolean;
   pending: Pending | undefined;
   id: number;
   deadline: NodeJS.Timeout | undefined;
@@ -48,6 +50,8 @@ interface Member {
   stderr: string;
 }
 
+/** What a worker has to start up in, on a busy machine. */
+const START_MS = 60_000;
 const STDERR_KEPT = 4096;
 
 /** A pool of workers. The opener closes it. */
@@ -142,6 +146,7 @@ export class Pool {
     const member: Member = {
       index,
       child,
+      ready: false,
       pending: undefined,
       id: 0,
       deadline: undefined,
@@ -164,6 +169,8 @@ export class Pool {
   private receive(member: Member, message: FromWorker): void {
     switch (message.scoreline) {
       case 'ready':
+        member.ready = true;
+        if (member.pending !== undefined) this.watch(member);
         return;
       case 'progress':
         this.watch(member);
@@ -195,10 +202,13 @@ export class Pool {
 
   private watch(member: Member): void {
     clearTimeout(member.deadline);
-    member.deadline = setTimeout(() => {
-      member.hung = true;
-      member.child.kill('SIGKILL');
-    }, this.options.timeoutMs);
+    member.deadline = setTimeout(
+      () => {
+        member.hung = true;
+        member.child.kill('SIGKILL');
+      },
+      member.ready ? this.options.timeoutMs : Math.max(this.options.timeoutMs, START_MS),
+    );
   }
 
   private retire(member: Member): void {

@@ -20,6 +20,7 @@ import {
   columnProblems,
   columnsOfFile,
   type ModelFacts,
+  UNREADABLE_DECIMAL,
   unifiedType,
 } from '../plan/signature.js';
 import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
@@ -236,7 +237,8 @@ function checkSchemas(
 export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool): Promise<void> {
   const expression = job.input.where;
   if (expression === undefined) return;
-  for (const columns of rowColumns) {
+  for (const row of rowColumns) {
+    const columns = row.filter(({ type }) => type !== UNREADABLE_DECIMAL);
     await pool().ask('check-expression', { expression, where: 'input.where', columns });
   }
 }

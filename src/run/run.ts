@@ -54,6 +54,8 @@ interface Progress {
  * report when something was published or nothing was to do; throws `RunFailed` when the run began and failed.
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunReport> {
+  // Where there is no output yet, none is made for a job that would publish into its own input.
+  if ((await Output.find(job.output.path)) === undefined) await listInput(job);
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
   const runId = runIdOf(options.now());

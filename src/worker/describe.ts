@@ -8,7 +8,7 @@ import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
-import type { ModelFacts, OutputFacts } from '../plan/signature.js';
+import { type ModelFacts, type OutputFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
 import { outputProblem } from './infer.js';
 import {
   type CheckExpression,
@@ -19,7 +19,7 @@ import {
   type ModelRef,
   toWire,
 } from './protocol.js';
-import { segmentSql, segmentsOf } from './read.js';
+import { segmentSql, segmentsOf, unifyColumns } from './read.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
 export async function describeModel(
@@ -268,7 +268,7 @@ async function schemasOf(
 ): Promise<Map<string, readonly SchemaColumn[]>> {
   const declared = await database.rows(
     'SELECT file_name, list(struct_pack(name, type, type_length, num_children, repetition_type, converted_type, scale, precision, ' +
-      `logical_type, duckdb_type) ORDER BY column_id)::VARCHAR AS columns FROM parquet_schema(${list}) GROUP BY file_name`,
+      `logical_type, duckdb_type) ORDER BY column_id)::VARCHAR AS columns, string_agg(name, chr(10)) FILTER (WHERE precision > 38) AS wide FROM parquet_schema(${list}) GROUP BY file_name`,
   );
   const byDeclaration = new Map<string, readonly SchemaColumn[]>();
   const schemas = new Map<string, readonly SchemaColumn[]>();
@@ -277,7 +277,10 @@ async function schemasOf(
     const declaration = String(row.columns);
     let schema = byDeclaration.get(declaration);
     if (schema === undefined) {
-      schema = await schemaOf(database, name);
+      const unreadable = new Set(String(row.wide ?? '').split('\n'));
+      schema = (await schemaOf(database, name)).map((column) =>
+        unreadable.has(column.name) ? { ...column, type: UNREADABLE_DECIMAL } : column,
+      );
       byDeclaration.set(declaration, schema);
     }
     schemas.set(name, schema);
@@ -312,6 +315,16 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const [parsed] = await database.rows(
     `SELECT json_serialize_sql(${quoteText(expressionStatement(expression))})::VARCHAR AS parsed`,
   );
+  // Parentheses that close what the text did not open would not stand between brackets.
+  const [bracketed] = await database.rows(
+    `SELECT json_serialize_sql(${quoteText(`SELECT [\n${expression}\n]`)})::VARCHAR AS parsed`,
+  );
+  if (
+    /^\{"error":true/.test(String(bracketed?.parsed)) &&
+    !/^\{"error":true/.test(String(parsed?.parsed))
+  ) {
+    throw new ScorelineError('usage', `${where}: its parentheses do not match`);
+  }
   checkExpression(String(parsed?.parsed), where, {
     columns: columns.map(({ name }) => name),
     isDeterministic: (name) => deterministic.has(name),
@@ -336,15 +349,21 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
 export async function checkKeyUnique(database: Database, ask: CheckKey): Promise<void> {
   const { unit, key, files, partition, scoring } = ask;
   const name = `"${key.replaceAll('"', '""')}"`;
+  const segments = segmentsOf({ files, partition, types: scoring.types });
   const select = [`${name} AS key`];
   if (scoring.where !== undefined)
     select.push(`coalesce(CAST((\n${scoring.where}\n) AS BOOLEAN), false) AS passes`);
-  const source = segmentsOf({ files, partition, types: scoring.types })
-    .map((segment) => segmentSql(segment, select))
-    .join(' UNION ALL ');
+  const source = segments.map((segment) => segmentSql(segment, select)).join(' UNION ALL ');
   const rows =
     scoring.where === undefined ? `(${source})` : `(SELECT key FROM (${source}) WHERE passes)`;
   const where = `partition ${shown(unit === '' ? '.' : unit)}: input.key "${shown(key)}"`;
+  if (unifyColumns(segments).get(key) === undefined) {
+    const types = new Set(segments.map(({ columns }) => columns.find((c) => c.name === key)?.type));
+    throw new ScorelineError(
+      'input',
+      `${where} has different types in its files: ${[...types].join(', ')}`,
+    );
+  }
   try {
     const [totals] = await database.rows(
       `SELECT count(*) AS n, count(key) AS given, count(DISTINCT key) AS distinct_keys FROM ${rows}`,

@@ -28,7 +28,7 @@ import {
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
-import type { OutputBinding } from '../plan/signature.js';
+import { type OutputBinding, UNREADABLE_DECIMAL } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
@@ -313,7 +313,9 @@ function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string 
   const names = [
     ...new Set(
       segments.flatMap(({ columns }) =>
-        columns.filter(({ partition }) => !partition).map(({ name }) => name),
+        columns
+          .filter(({ partition, type }) => !partition && type !== UNREADABLE_DECIMAL)
+          .map(({ name }) => name),
       ),
     ),
   ].filter((name) => !/^scoreline_/i.test(name));
