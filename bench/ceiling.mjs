@@ -139,7 +139,8 @@ async function loadRows({ folder, features, index, processes }) {
   let at = 0;
   for (let block = 0; block < blocks; block++) {
     // Each process has blocks of its own, evenly spread over the files.
-    const file = files[Math.floor(((block * processes + index) * files.length) / (blocks * processes))];
+    const file =
+      files[Math.floor(((block * processes + index) * files.length) / (blocks * processes))];
     const columns = features.map((name) => `CAST(${name} AS FLOAT)`).join(', ');
     const reader = await connection.runAndReadAll(
       `SELECT ${columns} FROM read_parquet('${join(folder, file).replaceAll("'", "''")}', hive_partitioning = true) ` +

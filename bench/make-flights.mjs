@@ -148,7 +148,8 @@ function sql(text) {
 async function bytesBelow(folder) {
   let bytes = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath ?? entry.path, entry.name))).size;
+    if (entry.isFile())
+      bytes += (await stat(join(entry.parentPath ?? entry.path, entry.name))).size;
   }
   return bytes;
 }

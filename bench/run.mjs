@@ -18,8 +18,8 @@ import os from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { withCeiling } from './ceiling.mjs';
-import { makeFlights } from './make-flights.mjs';
+import { withCeiling } from './ceiling.js';
+import { makeFlights } from './make-flights.js';
 
 const TARGETS = { ratio: 0.85, peakBytes: 1.2e9, memorySpread: 0.1 };
 const SAMPLE_MS = 20;
@@ -52,7 +52,9 @@ async function speed() {
   const data = await dataOf(rows, join(folder, 'flights'));
   const workers = os.availableParallelism();
   console.log(`${machine()}; ${describe(data)}\n`);
-  console.log('round      scoreline                     ceiling                       ratio   CPU ratio');
+  console.log(
+    'round      scoreline                     ceiling                       ratio   CPU ratio',
+  );
   const results = [];
   let batch;
   await withCeiling({ rows, folder: data.folder, processes: workers }, async (ceiling) => {
@@ -73,17 +75,33 @@ async function speed() {
     ratio: median(results.map(({ ratio }) => ratio)),
     cpuRatio: median(results.map(({ cpuRatio }) => cpuRatio)),
   };
-  console.log(`${line('median', middle.scoreline, middle.ceiling, middle)}   (target ${TARGETS.ratio})`);
+  console.log(
+    `${line('median', middle.scoreline, middle.ceiling, middle)}   (target ${TARGETS.ratio})`,
+  );
   if (results.some(({ disturbed }) => disturbed))
-    console.log('* other programs took more than 5 % of the machine: the wall says little, the CPU ratio more');
+    console.log(
+      '* other programs took more than 5 % of the machine: the wall says little, the CPU ratio more',
+    );
   console.log(`\nceiling    ${workers} processes x 1 thread, batches of ${batch}`);
   const { report, seconds } = middle.scoreline;
   for (const line of whereLines(report, seconds)) console.log(line);
   const sampled = await scoreline(data, { sample: true });
-  console.log(`memory     ${memoryText(sampled.memory)}   (target below ${megabytes(TARGETS.peakBytes)})`);
-  await save('result.json', { machine: machine(), data, batch, targets: TARGETS, results, middle, memory: sampled.memory });
+  console.log(
+    `memory     ${memoryText(sampled.memory)}   (target below ${megabytes(TARGETS.peakBytes)})`,
+  );
+  await save('result.json', {
+    machine: machine(),
+    data,
+    batch,
+    targets: TARGETS,
+    results,
+    middle,
+    memory: sampled.memory,
+  });
   return [
-    ...(middle.ratio < TARGETS.ratio ? [`ratio ${middle.ratio.toFixed(3)} < ${TARGETS.ratio}`] : []),
+    ...(middle.ratio < TARGETS.ratio
+      ? [`ratio ${middle.ratio.toFixed(3)} < ${TARGETS.ratio}`]
+      : []),
     ...peakMissed(sampled.memory),
   ];
 }
@@ -114,7 +132,10 @@ async function measured(measure) {
 
 /** The CPU seconds that the machine has spent on anything, and those that its host kept for others. */
 function busySeconds() {
-  const [, ...ticks] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].split(/\s+/).map(Number);
+  const [, ...ticks] = readFileSync('/proc/stat', 'utf8')
+    .split('\n', 1)[0]
+    .split(/\s+/)
+    .map(Number);
   const [user, nice, system, , , irq, softirq, steal] = ticks;
   return (user + nice + system + irq + softirq + steal) / TICKS;
 }
@@ -133,17 +154,26 @@ async function memory() {
   console.log(machine());
   for (const rows of sizes) {
     // Sizes other than the usual one have a folder of their own, so that it need not be made again.
-    const data = await dataOf(rows, join(folder, rows === count(options.rows) ? 'flights' : `flights-${rows}`));
+    const data = await dataOf(
+      rows,
+      join(folder, rows === count(options.rows) ? 'flights' : `flights-${rows}`),
+    );
     const run = await scoreline(data, { sample: true });
     results.push({ data, memory: run.memory, seconds: run.seconds });
-    console.log(`${rows.toLocaleString('en-US').padStart(11)} rows: ${memoryText(run.memory)}, ${run.seconds.toFixed(1)} s`);
+    console.log(
+      `${rows.toLocaleString('en-US').padStart(11)} rows: ${memoryText(run.memory)}, ${run.seconds.toFixed(1)} s`,
+    );
   }
   const peaks = results.map(({ memory: { pss } }) => pss);
   const spread = Math.max(...peaks) / Math.min(...peaks) - 1;
-  console.log(`spread     ${(100 * spread).toFixed(1)} %   (target within ${100 * TARGETS.memorySpread} %)`);
+  console.log(
+    `spread     ${(100 * spread).toFixed(1)} %   (target within ${100 * TARGETS.memorySpread} %)`,
+  );
   await save('memory.json', { machine: machine(), targets: TARGETS, results, spread });
   return [
-    ...(spread > TARGETS.memorySpread ? [`peak memory differs by ${(100 * spread).toFixed(1)} %`] : []),
+    ...(spread > TARGETS.memorySpread
+      ? [`peak memory differs by ${(100 * spread).toFixed(1)} %`]
+      : []),
     ...results.flatMap((result) => peakMissed(result.memory)),
   ];
 }
@@ -158,7 +188,15 @@ async function dataOf(rows, at) {
 async function scoreline(data, { sample = false }) {
   const output = join(folder, 'scored');
   await rm(output, { recursive: true, force: true });
-  const args = ['run', job, '--json', '--set', `input.path=${data.folder}`, '--set', `output.path=${output}`];
+  const args = [
+    'run',
+    job,
+    '--json',
+    '--set',
+    `input.path=${data.folder}`,
+    '--set',
+    `output.path=${output}`,
+  ];
   const cpuBefore = childSeconds();
   const started = performance.now();
   const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -182,7 +220,9 @@ async function scoreline(data, { sample = false }) {
     throw new Error(`not all rows were scored: ${JSON.stringify(report.ledger)}`);
   }
   const result = { seconds, cpuSeconds, rowsPerSecond: data.rows / seconds, report };
-  return peak === undefined ? result : { ...result, memory: { ...peak, reported: report.peakBytes } };
+  return peak === undefined
+    ? result
+    : { ...result, memory: { ...peak, reported: report.peakBytes } };
 }
 
 /** Samples the memory of a process and those below it: the highest sums of PSS (shared pages once) and of RSS. */

@@ -7,7 +7,7 @@ import { type FileStamp, isSettled, stampOf, stampText } from '../base/hash.js';
 import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
 import { type FileAnswer, type FileRef, fromWire } from '../worker/protocol.js';
-import { type Pool, WorkerDied } from './pool.js';
+import { askPatiently, type Pool, WorkerDied } from './pool.js';
 import type { Output } from './store.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
@@ -163,9 +163,14 @@ export async function describeModel(options: {
   let facts = await cache.model(resolve(path), device, columns);
   if (facts === undefined) {
     try {
-      facts = await options.pool().ask('describe-model', { path, shownAs, device, columns });
+      facts = await askPatiently(options.pool(), 'describe-model', {
+        path,
+        shownAs,
+        device,
+        columns,
+      });
     } catch (error) {
-      if (!(error instanceof WorkerDied)) throw error;
+      if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
       throw new ScorelineError(
         'model',
         `model ${shownAs}: loading it ends the process: ${error.message}`,
@@ -263,9 +268,11 @@ async function askAbout(
   hash: boolean,
 ): Promise<readonly FileAnswer[]> {
   try {
-    return await pool.ask('describe-files', { files, hash });
+    return files.length === 1
+      ? await askPatiently(pool, 'describe-files', { files, hash })
+      : await pool.ask('describe-files', { files, hash });
   } catch (error) {
-    if (!(error instanceof WorkerDied)) throw error;
+    if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
     const [only] = files;
     if (files.length === 1 && only !== undefined) {
       const wire = {

@@ -236,6 +236,24 @@ function endOf(code: number | null, signal: NodeJS.Signals | null): string {
   return signal === null ? `it exited with ${code}` : `it was ended by ${signal}`;
 }
 
+/** How often something is asked before the death of workers over it is taken for its fault. */
+const ASKS = 3;
+
+/** Asks again when a worker dies: one that the machine killed says nothing of what it was asked. */
+export async function askPatiently<Kind extends RequestKind>(
+  pool: Pool,
+  kind: Kind,
+  ask: Requests[Kind]['ask'],
+): Promise<Requests[Kind]['answer']> {
+  for (let asked = 1; ; asked++) {
+    try {
+      return await pool.ask(kind, ask);
+    } catch (error) {
+      if (!(error instanceof WorkerDied) || error.how !== 'died' || asked === ASKS) throw error;
+    }
+  }
+}
+
 /** The error for a user when a worker keeps dying at what it does. */
 export function deathAsError(died: WorkerDied, what: string): ScorelineError {
   return new ScorelineError('environment', `${what}: the worker process died: ${died.message}`, {

@@ -1,9 +1,11 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
+import { stampOf, stampText } from '../base/hash.js';
 import { type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart } from '../plan/manifest.js';
 import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
+import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { tooManyBadRows } from './audit.js';
 import { deathAsError, type Pool, WorkerDied } from './pool.js';
@@ -87,8 +89,8 @@ export async function scoreMissing(prepared: Prepared, tools: ScoreTools): Promi
   const rows = sumRows(missing);
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
   const plannedRows = sumRows(tasks);
-  const blame = (unit: string) => (error: unknown) => {
-    if (!isInputsFault(error)) throw error;
+  const blame = (unit: string) => async (error: unknown) => {
+    if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
     failures.set(unit, [...(failures.get(unit) ?? []), error]);
   };
   const dirty = new Set(missing.map(({ unit }) => unit));
@@ -133,6 +135,15 @@ export function keyOf(task: Task): string {
 
 function sumRows(tasks: readonly Task[]): number {
   return tasks.reduce((sum, task) => sum + task.rows, 0);
+}
+
+/** Whether the model is no longer the one that was hashed: then no task can be scored. */
+async function hasChanged({ files }: ModelFacts): Promise<boolean> {
+  for (const { path, stamp } of files) {
+    const now = await stampOf(path).catch(() => undefined);
+    if (now === undefined || stampText(now) !== stampText(stamp)) return true;
+  }
+  return false;
 }
 
 function isInputsFault(error: unknown): error is ScorelineError {

@@ -1,7 +1,7 @@
 /** A worker: answers the parent's requests, one at a time, until the channel closes. */
 import { Worker } from 'node:worker_threads';
 import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
-import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { ScorelineError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import { devices, runtimeVersion, Session } from '../base/onnx.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
@@ -61,13 +61,12 @@ function openSession(model: { path: string; shownAs: string; device: string }): 
 async function openHashed({ files, ...model }: HashedModel): Promise<Session> {
   const opened = await openSession(model);
   for (const { path, stamp } of files) {
-    const now = await stampOf(path).catch((error: unknown) => {
-      throw systemError(error, `model ${model.shownAs}: cannot read ${shown(path)}`, 'changed');
-    });
-    if (stampText(now) !== stampText(stamp)) {
+    const now = await stampOf(path).catch(() => undefined);
+    if (now === undefined || stampText(now) !== stampText(stamp)) {
+      const what = now === undefined ? 'removed' : 'changed';
       throw new ScorelineError(
         'changed',
-        `model ${model.shownAs}: changed during the run; run again`,
+        `model ${model.shownAs}: ${what} during the run; run again`,
       );
     }
   }

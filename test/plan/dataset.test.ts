@@ -170,7 +170,6 @@ describe('a glob', () => {
       'in',
     ],
     ['in/y=1/*', ['a.parquet', 'b.csv'], 'in/y=1'],
-    ['in/y={1,3}/*.parquet', ['y=1/a.parquet'], 'in'],
     ['in/y=?/[a-c].parquet', ['y=1/a.parquet'], 'in'],
     ['./in/y=2/**', ['d.parquet', 'm=1/c.parquet'], 'in/y=2'],
     ['in/../in/y=2/*', ['d.parquet', 'm=1/c.parquet'], 'in/y=2'],
