@@ -18,8 +18,8 @@ import os from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { withCeiling } from './ceiling.js';
-import { makeFlights } from './make-flights.js';
+import { withCeiling } from './ceiling.mjs';
+import { makeFlights } from './make-flights.mjs';
 
 const TARGETS = { ratio: 0.85, peakBytes: 1.2e9, memorySpread: 0.1 };
 const SAMPLE_MS = 20;

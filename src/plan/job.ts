@@ -21,7 +21,6 @@ import {
 export {
   JOB_KEYS,
   type JobColumn,
-  type JobKey,
   type JobLimit,
   jobFileSchema,
 } from './job-schema.js';
