@@ -1,5 +1,6 @@
 /** A job in a folder of its own: its input in `in`, its output in `out`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { RunReport } from '../src/report/report.js';
 import type { PlanReport } from '../src/run/plan-job.js';
@@ -89,4 +90,9 @@ export function listFiles(folder: string): string[] {
   return readdirSync(folder, { encoding: 'utf8', recursive: true })
     .filter((name) => !statSync(join(folder, name)).isDirectory())
     .sort();
+}
+
+/** How long a command may take that is to take `ms` on a machine that does nothing else. */
+export function allowedMs(ms: number): number {
+  return ms * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 }

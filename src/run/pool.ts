@@ -47,11 +47,13 @@ interface Member {
   id: number;
   deadline: NodeJS.Timeout | undefined;
   hung: boolean;
+  /** How long it may be silent now. */
+  silentMs: number;
   stderr: string;
 }
 
-/** What a worker has to start up in, on a busy machine. */
-const START_MS = 60_000;
+/** How long a worker may be silent at least when no batch is running, on a busy machine. */
+const UNHURRIED_MS = 60_000;
 const STDERR_KEPT = 4096;
 
 /** A pool of workers. The opener closes it. */
@@ -151,6 +153,7 @@ export class Pool {
       id: 0,
       deadline: undefined,
       hung: false,
+      silentMs: 0,
       stderr: '',
     };
     this.members.set(index, member);
@@ -202,13 +205,17 @@ export class Pool {
 
   private watch(member: Member): void {
     clearTimeout(member.deadline);
-    member.deadline = setTimeout(
-      () => {
-        member.hung = true;
-        member.child.kill('SIGKILL');
-      },
-      member.ready ? this.options.timeoutMs : Math.max(this.options.timeoutMs, START_MS),
-    );
+    member.silentMs = this.patienceMs(member);
+    member.deadline = setTimeout(() => {
+      member.hung = true;
+      member.child.kill('SIGKILL');
+    }, member.silentMs);
+  }
+
+  /** The deadline is that of a batch: starting up and looking at files may take longer. */
+  private patienceMs({ ready, pending }: Member): number {
+    const { timeoutMs } = this.options;
+    return ready && pending?.kind === 'score' ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
   }
 
   private retire(member: Member): void {
@@ -223,7 +230,7 @@ export class Pool {
     member.pending = undefined;
     const said = firstLine(member.stderr.trim());
     const message = member.hung
-      ? `no sign of life for ${this.options.timeoutMs / 1000} s`
+      ? `no sign of life for ${member.silentMs / 1000} s`
       : `${how}${said === '' ? '' : `: ${shown(said)}`}`;
     pending?.reject(
       new WorkerDied(message, this.closed ? 'closed' : member.hung ? 'hung' : 'died'),

@@ -24,6 +24,7 @@ import {
   unifiedType,
 } from '../plan/signature.js';
 import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
+import { askPatiently } from './pool.js';
 import type { Output } from './store.js';
 
 /** All that is settled before the first row is scored. */
@@ -239,7 +240,7 @@ export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool):
   if (expression === undefined) return;
   for (const row of rowColumns) {
     const columns = row.filter(({ type }) => type !== UNREADABLE_DECIMAL);
-    await pool().ask('check-expression', { expression, where: 'input.where', columns });
+    await askPatiently(pool(), 'check-expression', { expression, where: 'input.where', columns });
   }
 }
 

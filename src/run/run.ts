@@ -159,7 +159,7 @@ async function execute(
     );
   }
   const publishing = performance.now();
-  refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()].flat());
+  refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
   const publication = audit(prepared, scored);
   progress.ledger = ledgerOf(publication);
   const verdict = tooManyBadRows(
@@ -194,11 +194,13 @@ function ledgerOf({ units }: Publication): Ledger {
 }
 
 /** Every file that could not be scored, in one error. */
-function refuseFailures(errors: readonly Error[]): void {
+function refuseFailures(units: readonly (readonly Error[])[]): void {
+  const isChange = (error: Error): boolean =>
+    error instanceof ScorelineError && error.code === 'changed';
+  // A file that was rewritten meanwhile is the cause of whatever else went wrong in its unit.
+  const errors = units.flatMap((unit) => (unit.some(isChange) ? unit.filter(isChange) : unit));
   if (errors.length === 0) return;
-  const changed = errors.every(
-    (error) => error instanceof ScorelineError && error.code === 'changed',
-  );
+  const changed = errors.every(isChange);
   const lines = errors.slice(0, 20).map(messageOf);
   if (errors.length > 20) lines.push(`… and ${errors.length - 20} more`);
   throw new ScorelineError(changed ? 'changed' : 'input', lines.join('\n'), { cause: errors[0] });

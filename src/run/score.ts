@@ -8,7 +8,7 @@ import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { tooManyBadRows } from './audit.js';
-import { deathAsError, type Pool, WorkerDied } from './pool.js';
+import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared } from './prepare.js';
 import type { Output } from './store.js';
 
@@ -167,12 +167,19 @@ async function checkKey(
   const files = unit.files.map(({ file, facts }) =>
     orderFile({ file, facts, rowStart: 0, rowEnd: facts.rows }),
   );
-  await pool.ask('check-key', {
+  const ask = {
     unit: unit.unit,
     key,
     files: files.filter(({ fileRows }) => fileRows > 0),
     partition: dataset.partitions.get(unit.unit) ?? [],
     scoring: { where: scoring.where, types: scoring.types },
+  };
+  await askPatiently(pool, 'check-key', ask).catch((error: unknown) => {
+    if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
+    throw deathAsError(
+      error,
+      `input.key of partition ${shown(unit.unit === '' ? '.' : unit.unit)}`,
+    );
   });
 }
 

@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { listFiles, makeCase } from '../job-case.js';
+import { allowedMs, listFiles, makeCase } from '../job-case.js';
 import { writeParquet } from '../parquet.js';
 import { type CommandResult, scoreline } from '../scoreline.js';
 
@@ -20,7 +20,7 @@ beforeAll(() => writeParquet(join(job.input, 'x.parquet'), data));
 
 function linesOf(result: CommandResult, exit: number): string[] {
   expect(result.exit).toBe(exit);
-  expect(result.ms).toBeLessThan(5000);
+  expect(result.ms).toBeLessThan(allowedMs(5000));
   expect(result.stderr).not.toMatch(/^\s+at |bug:/m);
   return result.stderr.trimEnd().split('\n');
 }
