@@ -125,6 +125,9 @@ function expectSame(job: JobCase): void {
   expect(readdirSync(join(job.output, 'tmp'))).toEqual([]);
 }
 
+/** A folder whose name must not reach a terminal as it is. */
+const BUSY = 'p=2\u001b[31m';
+
 /** Makes a job one of whose two partitions keeps the model busy for hours. */
 async function hangingCase(timeoutS: number): Promise<JobCase> {
   const job = makeCase({
@@ -136,7 +139,7 @@ async function hangingCase(timeoutS: number): Promise<JobCase> {
     join(job.input, 'p=1', 'x.parquet'),
     'SELECT i::FLOAT AS x FROM range(10) t(i)',
   );
-  await writeParquet(join(job.input, 'p=2', 'x.parquet'), 'SELECT 2e6::FLOAT AS x');
+  await writeParquet(join(job.input, BUSY, 'x.parquet'), 'SELECT 2e6::FLOAT AS x');
   return job;
 }
 
@@ -193,13 +196,15 @@ describe('a model that hangs', () => {
     expect(result.ms).toBeLessThan(12_000);
     const lines = result.stderr.trim().split('\n');
     expect(
-      lines.filter((line) => line === 'task p=2#0 is tried again: no sign of life for 1 s'),
+      lines.filter(
+        (line) => line === 'task p=2\\u{1b}[31m#0 is tried again: no sign of life for 1 s',
+      ),
     ).toHaveLength(2);
     expect(lines.at(-1)).toMatch(
-      /^scoreline: task p=2#0, tried 3 times: .*no sign of life for 1 s$/,
+      /^scoreline: task p=2\\u\{1b\}\[31m#0, tried 3 times: .*no sign of life for 1 s$/,
     );
     expect(workersOf(run)).toEqual([]);
-    await writeParquet(join(job.input, 'p=2', 'x.parquet'), 'SELECT 2::FLOAT AS x');
+    await writeParquet(join(job.input, BUSY, 'x.parquet'), 'SELECT 2::FLOAT AS x');
     expect(await job.run()).toMatchObject({
       exit: 0,
       report: { tasks: { scored: 1, reused: 1 }, ledger: { rows: 11, scored: 11 } },
