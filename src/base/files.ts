@@ -45,18 +45,21 @@ export async function makeFolder(path: string): Promise<void> {
  * recursive mkdir of Node 20 never ends where a folder cannot be made below one that exists, as under /proc.
  */
 export async function createFolder(path: string): Promise<string[]> {
-  const above = dirname(path);
+  const created: string[] = [];
   try {
-    await mkdir(path);
-    return [path];
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return [];
-    if (errnoOf(error) !== 'ENOENT' || above === path || (await isFolder(above))) {
-      throw systemError(error, `cannot create folder ${shown(path)}`);
+    try {
+      await mkdir(path);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      created.push(...(await createFolder(dirname(path))));
+      await mkdir(path);
     }
+    return [...created, path];
+  } catch (error) {
+    // Another worker may have made it meanwhile.
+    if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return created;
+    throw systemError(error, `cannot create folder ${shown(path)}`);
   }
-  const created = await createFolder(above);
-  return [...created, ...(await createFolder(path))];
 }
 
 async function isFolder(path: string): Promise<boolean> {

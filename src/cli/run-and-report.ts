@@ -1,4 +1,5 @@
 /** Runs a job for a command: shows its progress, prints its report, and obeys signals. */
+import { shown } from '../base/errors.js';
 import type { Job, RunReport } from '../index.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
@@ -29,7 +30,7 @@ export async function runAndReport(
         if (event.type === 'planned') progress.start(event.rows);
         if (event.type === 'progress') progress.add(event.rows);
         if (event.type === 'retry')
-          terminal.say(`task ${event.task} is tried again: ${event.reason}`, event);
+          terminal.say(`task ${shown(event.task)} is tried again: ${event.reason}`, event);
       },
     });
     progress.stop();

@@ -14,12 +14,14 @@ export function unitRecord(
   parts: readonly StoredPart[],
   prepared: Prepared,
 ): UnitRecord {
+  const ledgers = new Map<string, Ledger[]>();
+  for (const { path, ledger } of parts.flatMap((part) => part.inputs)) {
+    const known = ledgers.get(path);
+    if (known === undefined) ledgers.set(path, [ledger]);
+    else known.push(ledger);
+  }
   const inputs = unit.files.map(({ file, facts }) => {
-    const ledger = sumLedgers(
-      parts.flatMap((part) =>
-        part.inputs.filter(({ path }) => path === file.path).map((input) => input.ledger),
-      ),
-    );
+    const ledger = sumLedgers(ledgers.get(file.path) ?? []);
     if (ledger.rows !== facts.rows || !balances(ledger)) {
       throw new Error(
         `ledger of ${file.path}: ${facts.rows} rows in the file, but ${JSON.stringify(ledger)}`,

@@ -142,6 +142,9 @@ export class Pool {
     let index = 0;
     while (this.members.has(index)) index++;
     const child = fork(new URL('../worker/main.js', import.meta.url), [], {
+      // ONNX Runtime would report its use over the network: nothing here leaves the machine.
+      // biome-ignore lint/style/noProcessEnv: a worker gets the environment of its parent.
+      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
