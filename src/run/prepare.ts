@@ -287,9 +287,6 @@ export function whyToDo(
   const before = unitOf(published, unit.unit);
   if (before === undefined) return 'new';
   if (unit.tasks.some(({ partKey }) => partKey === undefined)) return 'not hashed yet';
-  const keys = unit.tasks.map(({ partKey }) => partKey);
-  if (keys.length === before.parts.length && keys.every((key, i) => key === before.parts[i]?.key))
-    return undefined;
   const reasons: string[] = [];
   const now = unit.files.map(({ file, facts }) => `${file.path}\0${facts.sha256}`);
   const then = before.inputs.map(({ path, sha256 }) => `${path}\0${sha256}`);
@@ -300,12 +297,15 @@ export function whyToDo(
     (key) => JSON.stringify(job[key]) !== JSON.stringify(before.job[key]),
   );
   if (changed.length > 0) reasons.push(`job changed (${changed.join(', ')})`);
-  return reasons.length > 0 ? reasons.join(', ') : 'scoreline changed';
+  if (reasons.length > 0) return reasons.join(', ');
+  const keys = unit.tasks.map(({ partKey }) => partKey).join();
+  return keys === before.parts.map(({ key }) => key).join() ? undefined : 'scoreline changed';
 }
 
 /** What of a job settled scores and publication, by the keys of the job file: recorded with each unit. */
 export function jobRecord({ job, scoring, publishing }: Prepared): Record<string, string> {
   return {
+    'input.key': job.input.key ?? '',
     'input.where': scoring.where ?? '',
     'input.types': JSON.stringify(scoring.types),
     features: JSON.stringify(scoring.inputs.map(({ name, columns }) => [name, columns])),

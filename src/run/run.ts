@@ -146,7 +146,7 @@ async function execute(
   progress.notes.push(...datasetNotes(prepared));
   progress.describedMs = performance.now() - progress.startedMs;
 
-  const scored = await scoreMissing(prepared, {
+  const scored = await scoreMissing(prepared, base?.manifest, {
     output,
     temporary,
     pool,

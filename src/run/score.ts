@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import { type Ledger, sumLedgers } from '../plan/ledger.js';
-import type { StoredPart } from '../plan/manifest.js';
+import type { Manifest, StoredPart } from '../plan/manifest.js';
 import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { tooManyBadRows } from './audit.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
-import { checkWhere, type Prepared } from './prepare.js';
+import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
 
 /** What scoring tells while it goes on. */
@@ -71,20 +71,29 @@ export class Tally {
 }
 
 /**
- * Scores the tasks whose parts are not in the store. A unit whose input is refused does not stop the others; what is
+ * Scores the tasks whose parts are not in the store, and checks the key of every unit that is not published just so
+ * already: that its parts are there does not say that its key held. A unit whose input is refused does not stop the others; what is
  * the model's, the machine's or scoreline's fault does, and so do too many bad rows.
  */
-export async function scoreMissing(prepared: Prepared, tools: ScoreTools): Promise<Scored> {
+export async function scoreMissing(
+  prepared: Prepared,
+  published: Manifest | undefined,
+  tools: ScoreTools,
+): Promise<Scored> {
   const tally = new Tally();
   const parts = new Map<string, StoredPart>();
   const failures = new Map<string, Error[]>();
   const tasks = prepared.units.flatMap((unit) => unit.tasks);
   const missing = await missingTasks(tasks, tools.output, parts);
   tally.reusedTasks = parts.size;
-  if (missing.length === 0) return { parts, failures, tally };
+  const toCheck =
+    prepared.job.input.key === undefined
+      ? []
+      : prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
+  if (missing.length === 0 && toCheck.length === 0) return { parts, failures, tally };
 
   const pool = tools.pool();
-  pool.warm(missing.length);
+  pool.warm(missing.length + toCheck.length);
   await checkWhere(prepared, tools.pool);
   const rows = sumRows(missing);
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
@@ -93,10 +102,7 @@ export async function scoreMissing(prepared: Prepared, tools: ScoreTools): Promi
     if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
     failures.set(unit, [...(failures.get(unit) ?? []), error]);
   };
-  const dirty = new Set(missing.map(({ unit }) => unit));
-  const keyChecks = prepared.units
-    .filter(({ unit }) => dirty.has(unit))
-    .map((unit) => checkKey(unit, prepared, pool).catch(blame(unit.unit)));
+  const keyChecks = toCheck.map((unit) => checkKey(unit, prepared, pool).catch(blame(unit.unit)));
   // Long tasks first, so that workers end together. The order of completion changes nothing.
   const scoring = [...missing]
     .sort((a, b) => b.rows - a.rows)

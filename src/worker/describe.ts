@@ -19,7 +19,7 @@ import {
   type ModelRef,
   toWire,
 } from './protocol.js';
-import { segmentSql, segmentsOf, unifyColumns } from './read.js';
+import { checkUnchanged, segmentSql, segmentsOf, unifyColumns } from './read.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
 export async function describeModel(
@@ -370,6 +370,7 @@ export async function checkKeyUnique(database: Database, ask: CheckKey): Promise
     );
     const nulls = Number(totals?.n) - Number(totals?.given);
     if (nulls > 0) throw new ScorelineError('input', `${where} is null in ${nulls} rows`);
+    await checkUnchanged(files);
     if (totals?.given === totals?.distinct_keys) return;
     const twins = await database.rows(
       `SELECT key::VARCHAR AS key, count(*) AS n FROM ${rows} GROUP BY ALL HAVING n > 1 ORDER BY n DESC, key LIMIT 3`,

@@ -110,7 +110,7 @@ export class ScoreTable {
     appender.close();
   }
 
-  /** Writes the scores to their folder in the store. */
+  /** Writes the scores below the attempt's own folder; `putInStore` makes them visible. */
   async write(order: TaskOrder, record: ScoresRecord): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await mkdir(folder, { recursive: true });
@@ -129,7 +129,6 @@ export class ScoreTable {
       );
     }
     await writeFile(join(folder, 'scores.json'), `${canonicalJson(record)}\n`);
-    await putFolderIfAbsent(folder, order.scoreFolder);
   }
 
   /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
@@ -220,7 +219,7 @@ export function ledgersOf(order: TaskOrder, status: Uint8Array): InputLedger[] {
 }
 
 /**
- * Writes the part of a task from the tables of its scores: the rows that were scored, with the kept columns, and the
+ * Writes the part of a task, below the attempt's own folder, from the tables of its scores: the rows that were scored, with the kept columns, and the
  * rows set aside, with their original columns and the reasons.
  */
 export async function writePart(
@@ -266,8 +265,14 @@ export async function writePart(
     quarantine,
   };
   await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs })}\n`);
-  await putFolderIfAbsent(folder, order.partFolder);
   return part;
+}
+
+/** Makes what an attempt wrote visible under its keys. What another attempt has put there already is the same. */
+export async function putInStore(order: TaskOrder): Promise<void> {
+  if (!order.haveScores)
+    await putFolderIfAbsent(join(order.temporaryFolder, 'scores'), order.scoreFolder);
+  await putFolderIfAbsent(join(order.temporaryFolder, 'part'), order.partFolder);
 }
 
 async function copyTo(

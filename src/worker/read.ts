@@ -7,7 +7,8 @@ import {
 } from '../base/columns.js';
 import { type Chunk, type Database, quoteName, quotePath, quoteText } from '../base/duckdb.js';
 import type { ElementType } from '../base/elements.js';
-import { ScorelineError, shown } from '../base/errors.js';
+import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { stampOf, stampText } from '../base/hash.js';
 import type { PartitionValue } from '../plan/dataset.js';
 import {
   type ColumnSource,
@@ -30,6 +31,24 @@ export interface RowSource {
   readonly files: readonly OrderFile[];
   readonly partition: readonly PartitionValue[];
   readonly types: readonly ColumnType[];
+}
+
+/** Throws `changed` when a file is not what it was when the plan was made. */
+export async function checkUnchanged(files: readonly OrderFile[]): Promise<void> {
+  for (const { path, absolute, stamp } of files) {
+    let now: string;
+    try {
+      now = stampText(await stampOf(absolute));
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') {
+        throw new ScorelineError('changed', `${shown(path)}: removed while it was read; run again`);
+      }
+      throw systemError(error, `cannot read ${shown(path)}`, 'input');
+    }
+    if (now !== stampText(stamp)) {
+      throw new ScorelineError('changed', `${shown(path)}: changed while it was read; run again`);
+    }
+  }
 }
 
 /** Groups the files of a task into segments. Throws `input` when a file's column hides one of its folder. */

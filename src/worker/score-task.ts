@@ -3,15 +3,14 @@ import { mkdir } from 'node:fs/promises';
 import { type Database, duckdbError } from '../base/duckdb.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { removeTree } from '../base/files.js';
-import { stampOf, stampText } from '../base/hash.js';
 import type { Session } from '../base/onnx.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { planFeatures, toFeatures } from './features.js';
 import { dependsOnBatch, type InferenceOptions, inferBatch } from './infer.js';
-import { ledgersOf, ScoreTable, writePart } from './part.js';
+import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
 import type { OrderFile, TaskOrder, TaskResult } from './protocol.js';
 import { QUARANTINE_MESSAGES } from './quarantine.js';
-import { readBatches, type Segment, segmentsOf } from './read.js';
+import { checkUnchanged, readBatches, type Segment, segmentsOf } from './read.js';
 
 /** What a worker lends to an attempt. */
 export interface TaskTools {
@@ -37,7 +36,9 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
       : await score(order, segments, tools);
     const started = performance.now();
     const part = await writePart(tools.database, order, segments, scored.record.inputs);
+    // Before anything is visible: what is in the store under a key must come from the content that the key names.
     await checkUnchanged(order.files);
+    await putInStore(order);
     const { record, times, batchDependent, quarantined } = scored;
     return {
       part,
@@ -130,24 +131,6 @@ export function placeOf(
     first += rowEnd - rowStart;
   }
   throw new RangeError(`the task has no row ${row}`);
-}
-
-/** Throws `changed` when a file is not what it was when the plan was made. */
-async function checkUnchanged(files: readonly OrderFile[]): Promise<void> {
-  for (const { path, absolute, stamp } of files) {
-    let now: string;
-    try {
-      now = stampText(await stampOf(absolute));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') {
-        throw new ScorelineError('changed', `${shown(path)}: removed while it was read; run again`);
-      }
-      throw systemError(error, `cannot read ${shown(path)}`, 'input');
-    }
-    if (now !== stampText(stamp)) {
-      throw new ScorelineError('changed', `${shown(path)}: changed while it was read; run again`);
-    }
-  }
 }
 
 /** An error of a library as one of ours; a file that was rewritten meanwhile is the cause of whatever it led to. */
