@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { columnOf } from '../src/base/columns.js';
+import { Arena, columnOf } from '../src/base/columns.js';
 import { Database, quoteText } from '../src/base/duckdb.js';
 import type { ElementType } from '../src/base/elements.js';
 import { stampOf } from '../src/base/hash.js';
@@ -84,7 +84,7 @@ export async function featuresOf(
     planFor: (segment) => planFeatures(segment, inputs),
   });
   for await (const { plan, batch, rows, rowStart } of batches) {
-    const features = toFeatures(batch, plan, rows, lossy);
+    const features = toFeatures(batch, plan, rows, lossy, new Arena());
     for (const { row, reason, column } of features.bad)
       bad.push({ row: rowStart + row, reason, column });
     for (const [index, { element }] of plan.features.entries()) {

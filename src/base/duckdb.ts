@@ -53,7 +53,7 @@ export function quotePath(path: string): string {
   return quoteText(path.replace(/[*?[]/g, '[$&]'));
 }
 
-/** Up to 2,048 rows as DuckDB hands them out. The arrays are copies: they stay valid. */
+/** Up to 2,048 rows as DuckDB hands them out. The arrays are views of its memory: they are valid as long as the chunk. */
 export interface Chunk {
   readonly rows: number;
   /** The bytes of a column of fixed-size elements; the element's own size times `rows`. */
@@ -132,8 +132,16 @@ export class Database {
     return reader.getRowObjectsJson();
   }
 
-  /** The rows of a query, chunk by chunk, in order, in bounded memory. */
-  async *chunks(sql: string): AsyncGenerator<Chunk, void, undefined> {
+  /**
+   * The rows of a query, chunk by chunk, in order. `whole` computes all of them before the first: faster, for results
+   * that memory holds easily; without it memory stays bounded.
+   */
+  async *chunks(sql: string, whole: boolean): AsyncGenerator<Chunk, void, undefined> {
+    if (whole) {
+      const result = await this.connection.run(sql);
+      for (let i = 0; i < result.chunkCount; i++) yield chunkOf(result.getChunk(i));
+      return;
+    }
     const result = await this.connection.stream(sql);
     for (;;) {
       const chunk = await result.fetchChunk();

@@ -4,10 +4,8 @@
  */
 import { constants } from 'node:fs';
 import {
-  chmod,
   copyFile,
   link,
-  lstat,
   mkdir,
   open,
   readdir,
@@ -106,8 +104,7 @@ export async function putFolderIfAbsent(temporary: string, target: string): Prom
   try {
     // rename(2) would replace an empty folder: nothing of scoreline's ever leaves one at a target.
     await rename(temporary, target);
-    await flush(dirname(target));
-    await flush(dirname(dirname(target)));
+    await Promise.all([flush(dirname(target)), flush(dirname(dirname(target)))]);
     return true;
   } catch (error) {
     const errno = errnoOf(error);
@@ -118,16 +115,27 @@ export async function putFolderIfAbsent(temporary: string, target: string): Prom
 
 /** Flushes every file and folder below `folder`, bottom up; files that are not shared become read-only. */
 async function sealFolder(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) {
-      await sealFolder(path);
-    } else if (entry.isFile() && (await lstat(path)).nlink === 1) {
-      await flush(path);
-      await chmod(path, 0o444);
-    }
-  }
+  const entries = await readdir(folder, { withFileTypes: true });
+  await Promise.all(
+    entries.map((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return sealFolder(path);
+      return entry.isFile() ? sealFile(path) : undefined;
+    }),
+  );
   await flush(folder);
+}
+
+async function sealFile(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    // A file with another name is sealed already, under that name.
+    if ((await handle.stat()).nlink > 1) return;
+    await handle.sync();
+    await handle.chmod(0o444);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Gives `target` the content of `source`: a hard link, or where links do not work a clone or a copy. */

@@ -107,7 +107,7 @@ export class DescriptionCache {
     device: string,
     columns: number | undefined,
   ): Promise<ModelFacts | undefined> {
-    const cached = this.models.get(path);
+    const cached = this.models.get(resolve(path));
     if (cached === undefined || cached.device !== device || cached.columns !== (columns ?? null))
       return undefined;
     for (const { path: part, stamp } of cached.facts.files) {
@@ -127,7 +127,7 @@ export class DescriptionCache {
     nowNs: bigint,
   ): void {
     if (facts.files.some(({ stamp }) => !isSettled(stamp, nowNs))) return;
-    this.models.set(path, { device, columns: columns ?? null, facts });
+    this.models.set(resolve(path), { device, columns: columns ?? null, facts });
     this.dirty = true;
   }
 
@@ -148,19 +148,20 @@ export class DescriptionCache {
 /** What the workers of a run are asked through, started when the first question comes. */
 export type OpenPool = () => Pool;
 
-/** Describes the model of a job. Throws `model`. */
+/** Describes the model of a job, unless `cached` does; a worker is asked before this function first waits. Throws `model`. */
 export async function describeModel(options: {
   readonly path: string;
   readonly shownAs: string;
   readonly device: string;
   readonly columns: number | undefined;
   readonly sha256: string | undefined;
+  readonly cached: ModelFacts | undefined;
   readonly cache: DescriptionCache;
   readonly pool: OpenPool;
   readonly nowNs: bigint;
 }): Promise<ModelFacts> {
   const { path, shownAs, device, columns, cache } = options;
-  let facts = await cache.model(resolve(path), device, columns);
+  let facts = options.cached;
   if (facts === undefined) {
     try {
       facts = await askPatiently(options.pool(), 'describe-model', {
@@ -179,7 +180,7 @@ export async function describeModel(options: {
         },
       );
     }
-    cache.keepModel({ path: resolve(path), device, columns }, facts, options.nowNs);
+    cache.keepModel({ path, device, columns }, facts, options.nowNs);
   }
   if (options.sha256 !== undefined && facts.sha256[0] !== options.sha256) {
     throw new ScorelineError(

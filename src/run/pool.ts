@@ -56,6 +56,13 @@ interface Member {
 const UNHURRIED_MS = 60_000;
 const STDERR_KEPT = 4096;
 
+/**
+ * V8's flags for workers. There is one for each core: helper threads that collect its small heap would take time from the
+ * models. And a worker collects after each task: what DuckDB handed out is freed when its handles are collected, and V8,
+ * which does not see how large that is, would wait too long.
+ */
+const WORKER_FLAGS = ['--single-threaded-gc', '--expose-gc'];
+
 /** A pool of workers. The opener closes it. */
 export class Pool {
   private readonly options: PoolOptions;
@@ -145,6 +152,7 @@ export class Pool {
       // ONNX Runtime would report its use over the network: nothing here leaves the machine.
       // biome-ignore lint/style/noProcessEnv: a worker gets the environment of its parent.
       env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+      execArgv: [...process.execArgv, ...WORKER_FLAGS],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

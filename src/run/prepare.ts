@@ -63,13 +63,19 @@ export async function listInput(job: Job): Promise<Dataset> {
 export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): Promise<Prepared> {
   const cache = await DescriptionCache.load(tools.output);
   const shownModel = shown(basename(job.model.path));
+  const { path, sha256 } = job.model;
+  const { device } = job.run;
+  const columns = job.features.by === 'list' ? job.features.columns.length : undefined;
+  const cached = await cache.model(path, device, columns);
   const [model, descriptions] = await Promise.all([
+    // First, because it takes longest.
     describeModel({
-      path: job.model.path,
+      path,
       shownAs: shownModel,
-      device: job.run.device,
-      columns: job.features.by === 'list' ? job.features.columns.length : undefined,
-      sha256: job.model.sha256,
+      device,
+      columns,
+      sha256,
+      cached,
       cache,
       pool: tools.pool,
       nowNs: tools.nowNs(),

@@ -3,10 +3,10 @@
  * it loses is counted, and a value that cannot be converted puts its row aside.
  */
 import {
+  type Arena,
   type Column,
   columnOf,
   isValid,
-  newArray,
   type RecordBatch,
   recordBatchOf,
   type TypedArray,
@@ -203,12 +203,13 @@ export interface FeatureBatch {
   }[];
 }
 
-/** Converts a batch. Adds to `lossyCasts`, by column, how many values a cast has changed. */
+/** Converts a batch, into arrays of the arena. Adds to `lossyCasts`, by column, how many values a cast has changed. */
 export function toFeatures(
   source: RecordBatch,
   plan: FeaturesPlan,
   rows: number,
   lossyCasts: Map<string, number>,
+  arena: Arena,
 ): FeatureBatch {
   const bad = new Map<number, { reason: QuarantineReason; column: string }>();
   const columns = plan.features.map((feature) => {
@@ -218,7 +219,7 @@ export function toFeatures(
         if (!bad.has(row)) bad.set(row, { reason: 'cast_failed', column: feature.column });
       });
     }
-    const { column, lossy } = convert(fetched, feature, rows);
+    const { column, lossy } = convert(fetched, feature, rows, arena);
     let lost = lossy;
     if (feature.lossy !== undefined) {
       eachTrue(columnOf(source, feature.lossy, 'bool'), rows, () => {
@@ -245,7 +246,7 @@ function eachTrue(flags: Column, rows: number, visit: (row: number) => void): vo
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
 }
 
-/** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing texts become ''. */
+/** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing others become 0 or ''. */
 function withoutNulls(
   column: Column,
   rows: number,
@@ -255,10 +256,11 @@ function withoutNulls(
   const { element, values, validity } = column;
   if (validity === undefined) return column;
   const isFloat = values instanceof Float32Array || values instanceof Float64Array;
+  const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
+  const missing = Array.isArray(values) ? '' : isFloat ? Number.NaN : isWide ? 0n : 0;
   for (let row = 0; row < rows; row++) {
     if (isValid(validity, row)) continue;
-    if (isFloat) values[row] = Number.NaN;
-    else if (Array.isArray(values)) values[row] = '';
+    values[row] = missing as never;
     if (!isFloat || !nanIsFine) report(row);
   }
   return { element, values, validity: undefined };
@@ -268,10 +270,11 @@ function convert(
   column: Column,
   feature: FeaturePlan,
   rows: number,
+  arena: Arena,
 ): { column: Column; lossy: number } {
   const { values, validity } = column;
   if (feature.conversion === 'none' || Array.isArray(values)) return { column, lossy: 0 };
-  const target = newArray(feature.element, rows);
+  const target = arena.array(feature.element, rows);
   return {
     column: { element: feature.element, values: target, validity },
     lossy: convertValues(values, target, feature.conversion, validity),

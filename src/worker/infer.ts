@@ -1,5 +1,5 @@
 /** Runs the model over feature batches, on a fixed grid, and holds every output to one row for each row. */
-import { columnOf, newArray, type TypedArray } from '../base/columns.js';
+import { type Arena, columnOf, type TypedArray } from '../base/columns.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
@@ -30,6 +30,8 @@ export interface InferenceOptions {
   /** The batch size the model insists on; undefined when it takes any. */
   readonly fixedBatch: number | undefined;
   readonly nonFinite: 'quarantine' | 'keep';
+  /** Where the model's inputs are laid out. */
+  readonly arena: Arena;
   /** Called before each call of the model, so that a hanging one can be told from a slow task. */
   readonly onAlive: () => void;
 }
@@ -92,7 +94,7 @@ function feedsOf(
     feeds.set(name, {
       element,
       shape: rank === 1 ? [sent] : [sent, columns.length],
-      values: rowMajor(sources, type, rows, sent),
+      values: rowMajor(sources, type, rows, sent, options.arena),
     });
   }
   return feeds;
@@ -118,6 +120,7 @@ function rowMajor(
   element: ElementType,
   rows: number,
   sent: number,
+  arena: Arena,
 ): TypedArray | string[] {
   const width = sources.length;
   if (element === 'utf8') {
@@ -127,7 +130,7 @@ function rowMajor(
     }
     return texts;
   }
-  const target = newArray(element, sent * width);
+  const target = arena.array(element, sent * width);
   if (target instanceof Float32Array) {
     transpose(sources as Float32Array[], target, rows);
   } else {

@@ -92,12 +92,16 @@ const handlers: Handlers = {
     await checkKeyUnique(await openDatabase(), ask);
     return null;
   },
-  score: async (order) =>
-    scoreTask(order, {
+  score: async (order) => {
+    const result = await scoreTask(order, {
       database: await openDatabase(),
       session: () => openHashed(order.model),
       onProgress: (rows) => send({ scoreline: 'progress', rows }),
-    }),
+    });
+    // The young generation holds the handles of a task's chunks: see `WORKER_FLAGS` of the pool.
+    globalThis.gc?.({ type: 'minor', execution: 'sync' });
+    return result;
+  },
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
   environment: async () => ({
     versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },

@@ -48,16 +48,13 @@ export class ScoreTable {
     this.status = new Uint8Array(order.rows).fill(ROW_STATUS.filtered);
   }
 
-  /** Creates the empty tables; those of an earlier task are dropped. */
+  /** Creates the empty table; that of an earlier task is dropped. */
   static async create(database: Database, order: TaskOrder): Promise<ScoreTable> {
     const table = new ScoreTable(database, order);
     const columns = table.outputs.map(
       ({ element, width }, i) => `, o${i} ${columnSqlType(element, width)}`,
     );
     await database.run(`CREATE OR REPLACE TABLE scores (status UTINYINT${columns.join('')})`);
-    await database.run(
-      'CREATE OR REPLACE TABLE bad (bad_row UINTEGER, reason VARCHAR, bad_column VARCHAR, message VARCHAR)',
-    );
     return table;
   }
 
@@ -90,6 +87,7 @@ export class ScoreTable {
   async finish(): Promise<void> {
     this.appender?.close();
     if (this.bad.length === 0) return;
+    await createBadTable(this.database);
     const appender = await this.database.appender('bad');
     const texts = (of: (bad: BadRow) => string): AppendColumn => ({
       element: 'utf8',
@@ -151,12 +149,20 @@ export class ScoreTable {
       );
     }
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
+      await createBadTable(database);
       await database.run(
         `INSERT INTO bad SELECT * FROM read_parquet(${quotePath(join(order.scoreFolder, 'bad.parquet'))})`,
       );
     }
     return record;
   }
+}
+
+/** Only tasks with bad rows have a table of them. */
+async function createBadTable(database: Database): Promise<void> {
+  await database.run(
+    'CREATE OR REPLACE TABLE bad (bad_row UINTEGER, reason VARCHAR, bad_column VARCHAR, message VARCHAR)',
+  );
 }
 
 function distinctOutputs(columns: readonly OutputBinding[]) {

@@ -6,7 +6,7 @@ import {
   recordBatchOf,
 } from '../base/columns.js';
 import { type Chunk, type Database, quoteName, quotePath, quoteText } from '../base/duckdb.js';
-import type { ElementType } from '../base/elements.js';
+import { bytesOfElement, type ElementType } from '../base/elements.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import type { PartitionValue } from '../plan/dataset.js';
@@ -183,7 +183,8 @@ export async function* readBatches<Plan extends SegmentPlan>(
       select.push(`coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`);
     if (select.length === 0) select.push('1');
     const expected = position + segment.rows;
-    for await (const chunk of database.chunks(segmentSql(segment, select))) {
+    const whole = isSmall(segment, plan.fetch);
+    for await (const chunk of database.chunks(segmentSql(segment, select), whole)) {
       yield* collector.add(chunk, position);
       position += chunk.rows;
     }
@@ -196,6 +197,15 @@ export async function* readBatches<Plan extends SegmentPlan>(
   }
   const rest = collector?.finish(position);
   if (rest !== undefined) yield rest;
+}
+
+/** The most that is read at once: a task of most jobs, without its texts. */
+const WHOLE_BYTES = 32 * 2 ** 20;
+
+function isSmall(segment: Segment, fetch: readonly FetchColumn[]): boolean {
+  if (fetch.some(({ element }) => element === 'utf8')) return false;
+  const bytesPerRow = fetch.reduce((sum, { element }) => sum + bytesOfElement(element), 1);
+  return segment.rows * bytesPerRow <= WHOLE_BYTES;
 }
 
 /** Gathers the rows of chunks into batches of equal size. */

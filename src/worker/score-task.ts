@@ -1,5 +1,6 @@
 /** One attempt at one task, from its rows to its part. */
 import { mkdir } from 'node:fs/promises';
+import { Arena } from '../base/columns.js';
 import { type Database, duckdbError } from '../base/duckdb.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { removeTree } from '../base/files.js';
@@ -68,6 +69,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   const table = await ScoreTable.create(tools.database, order);
   const lossyCasts = new Map<string, number>();
   const clock = new StageClock();
+  const arena = new Arena();
   let batchDependent: boolean | undefined;
   let done = 0;
   const inference: InferenceOptions = {
@@ -77,6 +79,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     outputs: order.publishing.columns,
     fixedBatch: scoring.fixedBatch,
     nonFinite: scoring.nonFinite,
+    arena,
     onAlive: () => {
       tools.onProgress(done);
       done = 0;
@@ -89,7 +92,8 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   });
   for await (const batch of batches) {
     clock.lap('read');
-    const features = toFeatures(batch.batch, batch.plan, batch.rows, lossyCasts);
+    arena.reset();
+    const features = toFeatures(batch.batch, batch.plan, batch.rows, lossyCasts, arena);
     clock.lap('prepare');
     const scored = await inferBatch(inference, features, batch.rows);
     if (order.probeBatch && batch.rowStart === 0) {

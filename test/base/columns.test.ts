@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  Arena,
   allValid,
   type Column,
   ColumnBuilder,
@@ -99,6 +100,20 @@ describe('a view of bytes', () => {
   });
 });
 
+describe('an arena', () => {
+  test('lends the same memory again after a reset, and more where it is too small', () => {
+    const arena = new Arena();
+    const first = arena.array('float32', 3);
+    const second = arena.array('int64', 2);
+    expect(first).toHaveLength(3);
+    expect(second).toBeInstanceOf(BigInt64Array);
+    expect(second.buffer).not.toBe(first.buffer);
+    arena.reset();
+    expect(arena.array('uint8', 12).buffer).toBe(first.buffer);
+    expect(arena.array('int64', 3)).toHaveLength(3);
+  });
+});
+
 describe('a column builder', () => {
   test.each(FIXED)('gathers ranges of %s at any bit as a naive one would', (element) => {
     const random = new Random(FIXED.indexOf(element));
@@ -151,13 +166,14 @@ describe('a column builder', () => {
     expect(builder.finish().validity).toBeUndefined();
   });
 
-  test('leaves the columns that it gave out alone', () => {
+  test('lends its values until more rows come, and gives each column a bitmap of its own', () => {
     const builder = new ColumnBuilder('float32', 4);
     builder.append(bytesOf(Float32Array.of(1, 2)), Uint8Array.of(0xfd), 0, 2);
     const first = builder.finish();
+    expect(plain(first, 2)).toEqual([1, null]);
     builder.append(bytesOf(Float32Array.of(8, 9)), undefined, 0, 2);
     const second = builder.finish();
-    expect(plain(first, 2)).toEqual([1, null]);
+    expect(plain(first, 2)).toEqual([8, null]);
     expect(plain(second, 2)).toEqual([8, 9]);
     expect(second.validity).toBeUndefined();
   });
