@@ -10,13 +10,7 @@ import { type AppendColumn, Database, duckdbError, quotePath, quoteText } from '
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { putFolderIfAbsent, removeTree } from '../base/files.js';
 import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
-import {
-  CSV_GROUP_ROWS,
-  type CsvDialect,
-  type CsvFacts,
-  csvRowGroups,
-  csvSchema,
-} from '../plan/csv.js';
+import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
 import type { ConvertCsv, DescribeCsv, FileAnswer, FileRef, WorkerSetup } from './protocol.js';
@@ -38,7 +32,7 @@ export async function describeCsv({ file, dialect }: DescribeCsv): Promise<FileA
   const { accepted: rows, rejected, longest, isPlain } = scanner;
   const plain = !compressed && rejected === 0 && isPlain;
   const csv: CsvFacts = { rejected, examples, plain, longest };
-  const schema = csvSchema(scanner.names ?? []);
+  const schema = (scanner.names ?? []).map((name) => ({ name, type: 'VARCHAR' }));
   return {
     path,
     stamp,
