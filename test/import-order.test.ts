@@ -39,6 +39,7 @@ const ORDER = `
   worker/describe.ts
   worker/csv-scan.ts
   worker/csv.ts
+  worker/inspect-csv.ts
   worker/inspect.ts
   worker/part.ts
   worker/score-task.ts
