@@ -19,8 +19,11 @@ export async function runAndReport(
   const abort = new AbortController();
   let interrupted: number | undefined;
   for (const [signal, exit] of Object.entries(SIGNALS)) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      // Workers end by themselves when their parent is gone.
+      if (interrupted !== undefined) process.exit(exit);
       interrupted = exit;
+      terminal.say('interrupted: tasks that run may end, the next signal stops them');
       abort.abort();
     });
   }

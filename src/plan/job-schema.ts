@@ -40,6 +40,7 @@ const SQL_TYPES = [
 const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'rocm', 'openvino'];
 const MIN_QUARANTINE_ROWS = 10;
 const MAX_TIMEOUT_SECONDS = 604_800;
+const MAX_GRACE_SECONDS = 3600;
 
 const NAME = '1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or a digit';
 const READY = 'the name of a file, without a folder';
@@ -50,6 +51,7 @@ const COMPRESSION = `one of ${PARQUET_COMPRESSIONS.join(', ')} for parquet; ${CS
 const OUTPUT = 'a model output, or output[class]';
 const LIMIT = 'a share of the rows such as 0.1%, or a whole number of rows';
 const DEVICE = `auto or a device in lower-case letters and digits, such as ${DEVICES.slice(1).join(', ')}`;
+const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
 
 /** Checks that run even where a neighbour is wrong, so that all errors are reported at once. */
@@ -228,6 +230,12 @@ export const jobFileSchema = section({
       .max(MAX_TIMEOUT_SECONDS, { error: SECONDS })
       .default(300)
       .describe('The seconds after which a batch that has not ended is given up.'),
+    grace: z
+      .number({ error: GRACE })
+      .nonnegative({ error: GRACE })
+      .max(MAX_GRACE_SECONDS, { error: GRACE })
+      .default(10)
+      .describe('The seconds that running tasks have to end when the run is interrupted.'),
   }).prefault({}),
 });
 

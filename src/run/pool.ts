@@ -70,6 +70,7 @@ export class Pool {
   private readonly members = new Map<number, Member>();
   private readonly peaks = new Map<number, number>();
   private closed = false;
+  private draining = false;
   private nextId = 1;
 
   constructor(options: PoolOptions) {
@@ -105,6 +106,15 @@ export class Pool {
     while (this.members.size < Math.min(count, this.options.size)) this.start();
   }
 
+  /** Lets the workers end what they are doing, for so many ms, and gives them nothing more; then ends them. */
+  drain(graceMs: number): void {
+    if (this.draining) return;
+    this.draining = true;
+    const deadline = setTimeout(() => void this.close(), graceMs);
+    deadline.unref();
+    this.dispatch();
+  }
+
   /** Ends all workers at once; what they were doing is rejected. */
   async close(): Promise<void> {
     this.closed = true;
@@ -121,6 +131,11 @@ export class Pool {
   }
 
   private dispatch(): void {
+    if (this.draining) {
+      const busy = [...this.members.values()].some(({ pending }) => pending !== undefined);
+      if (!busy) void this.close();
+      return;
+    }
     while (this.queue.length > 0 && !this.closed) {
       const idle = [...this.members.values()].find(({ pending }) => pending === undefined);
       if (idle === undefined && this.members.size >= this.options.size) return;

@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly shard?: Shard | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
-  /** Ends the run early: workers are stopped, what is done stays done. */
+  /** Ends the run early: no task is begun, those that run have the job's grace period; what is done stays done. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -78,7 +78,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     describedMs: 0,
     publishMs: 0,
   };
-  const stop = (): void => void progress.pool?.close();
+  const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
     const { outcome, snapshot } = await execute({
