@@ -15,6 +15,7 @@ const ORDER = `
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-rewrite.ts
   base/onnx.ts
 
   plan/job-yaml.ts
@@ -22,6 +23,7 @@ const ORDER = `
   plan/job.ts
   plan/expressions.ts
   plan/dataset.ts
+  plan/predictions.ts
   plan/signature.ts
   plan/plan.ts
   plan/ledger.ts

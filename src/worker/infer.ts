@@ -3,7 +3,8 @@ import { type Arena, columnOf, type TypedArray } from '../base/columns.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
-import type { InputBinding, OutputBinding } from '../plan/signature.js';
+import type { OutputBinding } from '../plan/predictions.js';
+import type { InputBinding } from '../plan/signature.js';
 import type { FeatureBatch } from './features.js';
 import type { BadRow } from './quarantine.js';
 
