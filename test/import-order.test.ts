@@ -11,6 +11,7 @@ const ORDER = `
   base/files.ts
   base/machine.ts
   base/elements.ts
+  base/float16.ts
   base/duckdb.ts
   base/columns.ts
   base/protobuf.ts

@@ -72,6 +72,10 @@ export function attribute(name: string, value: readonly (number | bigint)[] | st
   return part(5, part(1, name), ...values, int(20, isText ? 8 : 7));
 }
 
+/** An attribute that holds one whole number. */
+export const number = (name: string, value: number): Buffer =>
+  part(5, part(1, name), int(3, value), int(20, 2));
+
 /** A node: operator (`domain.Name` for one of another domain), inputs, outputs, attributes. */
 export function node(
   op: string,

@@ -179,7 +179,13 @@ function valuesOf(value: unknown): TensorValues {
   if (!(value instanceof Tensor)) throw new TypeError('an output is not a tensor');
   const element = elementOf(value.type);
   if (element === undefined) throw new TypeError(`an output has element type ${value.type}`);
-  return { element, shape: value.dims, values: value.data as TypedArray | string[] };
+  const data = value.data as TypedArray | string[];
+  // Newer versions of Node have an array type of its own for float16: here it is always its bits.
+  const values =
+    element === 'float16' && !Array.isArray(data)
+      ? new Uint16Array(data.buffer, data.byteOffset, data.length)
+      : data;
+  return { element, shape: value.dims, values };
 }
 
 /**

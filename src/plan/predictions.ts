@@ -93,10 +93,6 @@ function bindOutput(
     problems.push(`${subject} is a sequence or map, not a tensor`);
     return [];
   }
-  if (element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
-    return [];
-  }
   if (width === undefined) {
     problems.push(
       `${subject} does not declare how many elements a row has, and a trial run did not tell it`,

@@ -103,10 +103,6 @@ function bindInput(
     problems.push(`${subject} is not a tensor`);
     return undefined;
   }
-  if (spec.element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
-    return undefined;
-  }
   const rank = spec.shape.length;
   if (rank === 0) {
     problems.push(`${subject} has no batch dimension (shape []); a model must take rows`);

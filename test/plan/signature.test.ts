@@ -174,12 +174,6 @@ describe('features', () => {
     ],
     ['what is no tensor', [input('x', [], 'none')], byName, 'input "x" is not a tensor'],
     [
-      'float16',
-      [input('x', ['N'], 'float16')],
-      byName,
-      'input "x" is float16, which is not supported yet',
-    ],
-    [
       'batch sizes that disagree',
       [input('x', [2]), input('y', [3])],
       byName,
@@ -191,13 +185,13 @@ describe('features', () => {
   });
 
   test('are refused with all problems at once, those of outputs too', async () => {
-    const inputs = [input('a', []), input('b', ['N', 2]), input('c', ['N'], 'float16')];
+    const inputs = [input('a', []), input('b', ['N', 2]), input('c', ['N'], 'none')];
     const columns = [{ name: 'p', output: 'sscore', element: undefined }];
     expect(await problems(inputs, map({ d: 'x' }), SCORE, columns)).toEqual([
       'features: the model has no input "d" (did you mean "a", "b", "c"?)',
       'input "a" has no batch dimension (shape []); a model must take rows',
       'input "b" has shape [N, 2]: list its 2 columns under features, in order',
-      'input "c" is float16, which is not supported yet',
+      'input "c" is not a tensor',
       'output.columns: the model has no output "sscore" (did you mean "score"?); it has "score"',
     ]);
   });
@@ -266,11 +260,6 @@ describe('predictions', () => {
       'no tensor',
       output('z', undefined, { element: undefined }),
       'output "z" is a sequence or map, not a tensor',
-    ],
-    [
-      'float16',
-      output('z', 1, { element: 'float16' }),
-      'output "z" is float16, which is not supported yet',
     ],
     [
       'no shape',
