@@ -11,10 +11,12 @@ const ORDER = `
   base/files.ts
   base/machine.ts
   base/elements.ts
+  base/float16.ts
   base/duckdb.ts
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-rewrite.ts
   base/onnx.ts
 
   plan/job-yaml.ts
@@ -24,7 +26,9 @@ const ORDER = `
   plan/expressions.ts
   plan/selection.ts
   plan/dataset.ts
+  plan/predictions.ts
   plan/signature.ts
+  plan/proposal.ts
   plan/plan.ts
   plan/ledger.ts
   plan/manifest.ts
@@ -35,6 +39,8 @@ const ORDER = `
   worker/quarantine.ts
   worker/text-cast.ts
   worker/read.ts
+  worker/open-sizes.ts
+  worker/casts.ts
   worker/features.ts
   worker/infer.ts
   worker/describe.ts
