@@ -40,6 +40,7 @@ const ORDER = `
   worker/casts.ts
   worker/features.ts
   worker/infer.ts
+  worker/trial.ts
   worker/describe.ts
   worker/inspect.ts
   worker/part.ts
