@@ -43,6 +43,7 @@ const ORDER = `
   worker/casts.ts
   worker/features.ts
   worker/infer.ts
+  worker/trial.ts
   worker/describe.ts
   worker/csv-scan.ts
   worker/csv.ts

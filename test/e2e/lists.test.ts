@@ -91,6 +91,26 @@ test('many rows of many lengths stay in their places, read at once or in a strea
   expect(streamed.rows).toEqual({ id: good, y: expected, u: good.map((i) => `é${i + 1}`) });
 });
 
+test('many nested lists, of doubles for floats, stay in their places in a stream', async () => {
+  const model = writeModel({
+    inputs: [tensor('x', 'float', ['N', 2, 2]), tensor('t', 'string', ['N'])],
+    outputs: [tensor('y', 'float', ['N', 2, 2]), tensor('u', 'string', ['N'])],
+    nodes: [node('Identity', ['x'], ['y']), node('Identity', ['t'], ['u'])],
+  });
+  const { rows } = await score(
+    model,
+    'SELECT CASE WHEN i % 5 = 2 THEN [[i], [i, i, i]] WHEN i % 7 = 1 THEN NULL ELSE [[i, NULL], [-i, 0.5]] END::DOUBLE[][] AS x, ' +
+      "'t' || i AS t FROM range(9000) t(i)",
+    { features: undefined },
+  );
+  const good = Array.from({ length: 9_000 }, (_, i) => i).filter((i) => i % 5 !== 2 && i % 7 !== 1);
+  expect(rows).toEqual({
+    id: good,
+    y: good.map((i) => [i, Number.NaN, 0 - i, 0.5]),
+    u: good.map((i) => `t${i}`),
+  });
+});
+
 test('nested lists are held to their size at every level', async () => {
   const { result, rows, bad } = await score(
     echo('float', ['N', 2, 2]),
@@ -139,24 +159,21 @@ test('an image is a flat list of bytes, or a list as deep as its shape', async (
   ]);
 });
 
-test('elements are cast as columns are, and what changes is counted', async () => {
-  const cases: [keyof typeof ELEMENT, string, unknown[], number][] = [
-    ['float', '[0.1, 2]::DOUBLE[]', [Math.fround(0.1), 2], 1],
-    ['float', '[16777217, 3]::BIGINT[]', [16777216, 3], 1],
-    ['float', '[0.1, 0.5]::DECIMAL(9,3)[]', [Math.fround(0.1), 0.5], 0],
-    ['float', '[true, false]', [1, 0], 0],
-    ['float16', '[0.1, 2049]::FLOAT[]', [0.0999755859375, 2048], 2],
-    ['float16', '[7, 2051]::INTEGER[]', [7, 2052], 1],
-    ['int64', '[3, 4]::DOUBLE[]', [3n, 4n], 0],
-    ['bool', '[true, false]', [true, false], 0],
-    ['string', "['a', 'ü']", ['a', 'ü'], 0],
-  ];
-  for (const [element, list, expected, lost] of cases) {
-    const { result, rows } = await score(echo(element, ['N', 2]), `SELECT ${list} AS x`);
-    expect(result.stderr).toBe('');
-    expect(rows.y).toEqual([expected]);
-    expect(result.report.lossyCasts).toEqual(lost === 0 ? [] : [{ column: 'x', values: lost }]);
-  }
+test.each<[keyof typeof ELEMENT, string, unknown[], number]>([
+  ['float', '[0.1, 2]::DOUBLE[]', [Math.fround(0.1), 2], 1],
+  ['float', '[16777217, 3]::BIGINT[]', [16777216, 3], 1],
+  ['float', '[0.1, 0.5]::DECIMAL(9,3)[]', [Math.fround(0.1), 0.5], 0],
+  ['float', '[true, false]', [1, 0], 0],
+  ['float16', '[0.1, 2049]::FLOAT[]', [0.0999755859375, 2048], 2],
+  ['float16', '[7, 2051]::INTEGER[]', [7, 2052], 1],
+  ['int64', '[3, 4]::DOUBLE[]', [3n, 4n], 0],
+  ['bool', '[true, false]', [true, false], 0],
+  ['string', "['a', 'ü']", ['a', 'ü'], 0],
+])('elements become %s as columns do: %s', async (element, list, expected, lost) => {
+  const { result, rows } = await score(echo(element, ['N', 2]), `SELECT ${list} AS x`);
+  expect(result.stderr).toBe('');
+  expect(rows.y).toEqual([expected]);
+  expect(result.report.lossyCasts).toEqual(lost === 0 ? [] : [{ column: 'x', values: lost }]);
 });
 
 test('texts in lists are set aside like numbers', async () => {
@@ -204,30 +221,33 @@ test('a length that the model leaves open is that of the first list', async () =
   ]);
 });
 
-test('columns that do not fit are refused in words that help', async () => {
-  const message = async (model: string, sql: string): Promise<string> => {
-    const { result } = await score(model, sql);
-    expect([4, 5]).toContain(result.exit);
-    return result.stderr.replace(/^scoreline: (?:model model\.onnx|x\.parquet): /, '').trimEnd();
-  };
-  const matrix = echo('float', ['N', 3]);
-  const deep = echo('float', ['N', 2, 3]);
-  expect(await message(matrix, 'SELECT 1 AS x')).toBe(
-    'input "x" has shape [N, 3], but features lists 1 columns',
-  );
-  expect(await message(matrix, "SELECT ['a'] AS x")).toBe(
-    'column "x" is VARCHAR[], model input "x" expects a list of 3 float32',
-  );
-  expect(await message(matrix, 'SELECT [[1, 2, 3]] AS x')).toBe(
+test.each<[Shape, string, string]>([
+  [['N', 3], '1', 'input "x" has shape [N, 3], but features lists 1 columns'],
+  [['N', 3], "['a']", 'column "x" is VARCHAR[], model input "x" expects a list of 3 float32'],
+  [
+    ['N', 3],
+    '[[1, 2, 3]]',
     'column "x" is INTEGER[][], model input "x" expects a list of 3 float32',
-  );
-  expect(await message(deep, 'SELECT 1 AS x')).toBe(
+  ],
+  [
+    ['N', 2, 3],
+    '1',
     'input "x" has shape [N, 2, 3]: give it one column of lists under features, which "x" is not',
-  );
-  expect(await message(deep, 'SELECT [[[1]]] AS x')).toBe(
+  ],
+  [
+    ['N', 2, 3],
+    '[[[1]]]',
     'column "x" is INTEGER[][][], model input "x" expects a list of 6 float32, or lists of lists of 2 by 3',
-  );
-  expect(await message(echo('float', ['N', 'T', 3]), 'SELECT [[1]] AS x')).toMatch(
-    /^input "x" has shape \[N, T, 3\]: of the dimensions of a row none may be open; export the model with fixed sizes\n/,
-  );
+  ],
+  [
+    ['N', 'T', 3],
+    '[[1]]',
+    'input "x" has shape [N, T, 3]: of the dimensions of a row none may be open; export the model with fixed sizes',
+  ],
+])('an input %j is not fed from %s, which is said', async (shape, value, message) => {
+  const { result } = await score(echo('float', shape), `SELECT ${value} AS x`);
+  expect([4, 5]).toContain(result.exit);
+  const [first] = result.stderr.split('\n');
+  expect(first).toMatch(/^scoreline: (?:model model\.onnx|x\.parquet): /);
+  expect(first?.endsWith(`: ${message}`)).toBe(true);
 });
