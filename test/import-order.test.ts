@@ -11,10 +11,12 @@ const ORDER = `
   base/files.ts
   base/machine.ts
   base/elements.ts
+  base/float16.ts
   base/duckdb.ts
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-rewrite.ts
   base/onnx.ts
 
   plan/job-yaml.ts
@@ -22,6 +24,7 @@ const ORDER = `
   plan/job.ts
   plan/expressions.ts
   plan/dataset.ts
+  plan/predictions.ts
   plan/signature.ts
   plan/plan.ts
   plan/ledger.ts

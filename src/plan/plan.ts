@@ -4,7 +4,8 @@
  */
 import { type Json, keyOf, sha256 } from '../base/hash.js';
 import type { DataFile, FileFacts } from './dataset.js';
-import type { ColumnType, InputBinding, OutputBinding } from './signature.js';
+import type { OutputBinding } from './predictions.js';
+import type { ColumnType, InputBinding } from './signature.js';
 
 /** A task holds at most this many rows … */
 export const TASK_ROWS = 128 * 1024;

@@ -5,6 +5,7 @@ import type { FileStamp } from '../base/hash.js';
 import type { TensorElement, TensorSpec } from '../base/onnx.js';
 import type { PartitionValue, SchemaColumn } from './dataset.js';
 import type { JobColumn, JobFeatures } from './job.js';
+import { bindOutputs, type OutputBinding, type OutputFacts, quoteAll } from './predictions.js';
 
 /** What a worker found out about a model. */
 export interface ModelFacts {
@@ -22,17 +23,6 @@ export interface ModelFacts {
   readonly rowwise: boolean;
 }
 
-/** An output as a trial run of the model gave it, or else as the model declares it. */
-export interface OutputFacts {
-  readonly name: string;
-  /** undefined for what is no tensor. */
-  readonly element: TensorElement | undefined;
-  /** Elements a row: 1 for shapes [N] and [N, 1], K for [N, K]; undefined when it cannot be known. */
-  readonly width: number | undefined;
-  /** Whether a row's elements are a list even when there is one of them. */
-  readonly problem: string | undefined;
-}
-
 /** One model input and the columns that feed it, in order. */
 export interface InputBinding {
   readonly name: string;
@@ -40,19 +30,6 @@ export interface InputBinding {
   /** 1 for shape [N], 2 for [N, F]. */
   readonly rank: 1 | 2;
   readonly columns: readonly string[];
-}
-
-/** One prediction column and where it comes from. */
-export interface OutputBinding {
-  /** Its name in the published data. */
-  readonly column: string;
-  /** The model's output. */
-  readonly output: string;
-  readonly element: TensorElement;
-  /** Elements a row of the model's output. */
-  readonly width: number;
-  /** Which of them this column holds; undefined for all. */
-  readonly index: number | undefined;
 }
 
 /** Everything that scoring needs to know of the model's signature. */
@@ -126,10 +103,6 @@ function bindInput(
     problems.push(`${subject} is not a tensor`);
     return undefined;
   }
-  if (spec.element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
-    return undefined;
-  }
   const rank = spec.shape.length;
   if (rank === 0) {
     problems.push(`${subject} has no batch dimension (shape []); a model must take rows`);
@@ -175,69 +148,6 @@ function fixedBatchOf(specs: readonly TensorSpec[], problems: string[]): number 
   const [size] = sizes;
   if (size === 0) problems.push('its batch dimension is 0');
   return size;
-}
-
-function bindOutputs(
-  outputs: readonly OutputFacts[],
-  columns: readonly JobColumn[],
-  problems: string[],
-): OutputBinding[] {
-  const names = outputs.map(({ name }) => name);
-  if (columns.length === 0) {
-    const tensors = outputs.filter(({ element }) => element !== undefined);
-    if (tensors.length === 0) problems.push('none of its outputs is a tensor');
-    return tensors.flatMap((output) => bindOutput(output, output.name, undefined, problems));
-  }
-  return columns.flatMap(({ name: column, output: name, element }) => {
-    const output = outputs.find((candidate) => candidate.name === name);
-    if (output === undefined) {
-      problems.push(
-        `output.columns: the model has no output "${shown(name)}"${didYouMean(name, names)}; it has ${quoteAll(names)}`,
-      );
-      return [];
-    }
-    return bindOutput(output, column, element, problems);
-  });
-}
-
-function bindOutput(
-  output: OutputFacts,
-  column: string,
-  wanted: string | undefined,
-  problems: string[],
-): OutputBinding[] {
-  const subject = `output "${shown(output.name)}"`;
-  const { element, width } = output;
-  if (output.problem !== undefined) {
-    problems.push(`${subject} ${output.problem}`);
-    return [];
-  }
-  if (element === undefined) {
-    problems.push(`${subject} is a sequence or map, not a tensor`);
-    return [];
-  }
-  if (element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
-    return [];
-  }
-  if (width === undefined) {
-    problems.push(
-      `${subject} declares no shape of one or two dimensions, and a trial run did not tell it`,
-    );
-    return [];
-  }
-  if (wanted === undefined)
-    return [{ column, output: output.name, element, width, index: undefined }];
-  const index = /^(?:0|[1-9]\d*)$/.test(wanted) ? Number(wanted) : width;
-  if (index >= width) {
-    problems.push(`${subject} has elements 0 to ${width - 1} a row, not "${shown(wanted)}"`);
-    return [];
-  }
-  return [{ column, output: output.name, element, width, index }];
-}
-
-function quoteAll(names: readonly string[]): string {
-  return names.map((name) => `"${shown(name)}"`).join(', ');
 }
 
 /** A shape as people write it, with N for a nameless dimension. */

@@ -11,7 +11,7 @@ import { askPatiently, type Pool, WorkerDied } from './pool.js';
 import type { Output } from './store.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 1;
+const CACHE_FORMAT = 2;
 
 interface CachedFile {
   readonly stamp: string;

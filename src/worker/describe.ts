@@ -8,7 +8,8 @@ import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
-import { type ModelFacts, type OutputFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { OutputFacts } from '../plan/predictions.js';
+import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
 import { outputProblem } from './infer.js';
 import {
   type CheckExpression,
@@ -100,16 +101,31 @@ function outputFacts(
   result: TensorValues | undefined,
   rows: number,
 ): OutputFacts {
-  const { name, element } = spec;
+  const { name, element, labels } = spec;
   const shape = result?.shape ?? spec.shape;
-  if (shape.length > 2) {
-    const text = `has shape [${shape.join(', ')}]; only [N] and [N, K] outputs are supported yet`;
-    return { name, element, width: undefined, problem: text };
-  }
-  const size = shape.length === 2 ? shape[1] : 1;
-  const width = typeof size === 'number' && shape.length > 0 ? size : undefined;
+  const known = result !== undefined || labels === undefined ? widthOf(shape) : labels.length;
+  const width = known ?? labels?.length;
   const problem = result === undefined ? undefined : outputProblem(result.shape, rows, width ?? 1);
-  return { name, element, width, problem };
+  if (labels === undefined) return { name, element, width, problem };
+  const mismatch = `has ${labels.length} class labels for ${width} elements a row`;
+  return {
+    name,
+    element,
+    width,
+    problem: problem ?? (width === labels.length ? undefined : mismatch),
+    labels,
+  };
+}
+
+/** The elements of a row of some shape, all dimensions but the first; undefined where one is open. */
+function widthOf(shape: readonly (number | string)[]): number | undefined {
+  if (shape.length === 0) return undefined;
+  let width = 1;
+  for (const size of shape.slice(1)) {
+    if (typeof size !== 'number') return undefined;
+    width *= size;
+  }
+  return width;
 }
 
 function trialFeeds(

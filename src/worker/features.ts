@@ -14,6 +14,8 @@ import {
 import { quoteName } from '../base/duckdb.js';
 import { type ElementType, elementOfSqlType, sqlTypeOfElement } from '../base/elements.js';
 import { assertNever, ScorelineError, shown } from '../base/errors.js';
+import { FLOAT16_NAN, float16Numbers, float16Of } from '../base/float16.js';
+import type { TensorElement } from '../base/onnx.js';
 import {
   type ColumnSource,
   castFor,
@@ -24,12 +26,15 @@ import type { QuarantineReason } from './quarantine.js';
 import type { FetchColumn, Segment } from './read.js';
 
 /** How a fetched column becomes a feature, after what SQL has done. */
-type Conversion = 'none' | 'narrow' | 'from-int64' | 'from-uint64';
+type Conversion = 'none' | 'narrow' | 'to-float16' | 'from-int64' | 'from-uint64';
 
 /** One feature: where its values are among the fetched columns, and where the flags that SQL computed for it. */
 interface FeaturePlan {
   readonly column: string;
+  /** That of the column: float16 is held as its bits. */
   readonly element: ElementType;
+  /** What stands for a missing value, where the model can hold that. */
+  readonly nan: number | undefined;
   readonly value: number;
   readonly fetched: ElementType;
   readonly conversion: Conversion;
@@ -63,11 +68,11 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
   const features = inputs.flatMap((input) =>
     input.columns.map((name) => {
       const column = segment.columns.find((candidate) => candidate.name === name)!;
-      const element = elementOfInput(input);
-      const cast = castSql(column, element);
+      const cast = castSql(column, input.element);
       return {
         column: name,
-        element,
+        element: input.element === 'float16' ? 'uint16' : input.element,
+        nan: nanOf(input.element),
         value: add(cast.value, cast.fetched),
         fetched: cast.fetched,
         conversion: cast.conversion,
@@ -82,10 +87,9 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
   return { fetch, features };
 }
 
-function elementOfInput(input: InputBinding): ElementType {
-  if (input.element === 'float16')
-    throw new ScorelineError('model', 'float16 inputs are not supported yet');
-  return input.element;
+function nanOf(element: TensorElement): number | undefined {
+  if (element === 'float16') return FLOAT16_NAN;
+  return element === 'float32' || element === 'float64' ? Number.NaN : undefined;
 }
 
 interface Cast {
@@ -97,9 +101,19 @@ interface Cast {
 }
 
 /** The SQL that takes a column as near to an element type as can be done without losing count of what is lost. */
-function castSql(column: ColumnSource, element: ElementType): Cast {
+function castSql(column: ColumnSource, wanted: TensorElement): Cast {
+  // What becomes a float16 is fetched as float64, and rounded once.
+  const element = wanted === 'float16' ? 'float64' : wanted;
+  const cast = castTo(column, element);
+  if (wanted !== 'float16') return cast;
+  if (cast.conversion === 'none') return { ...cast, conversion: 'to-float16' };
+  // A 64-bit integer that float64 does not hold is beyond all float16.
+  const value = `CAST(${cast.value} AS DOUBLE)`;
+  return { value, fetched: 'float64', conversion: 'to-float16' };
+}
+
+function castTo(column: ColumnSource, element: ElementType): Cast {
   const x = quoteName(column.name);
-  const target = sqlTypeOfElement(element);
   const kind = castFor(column, element);
   if (kind === 'text') return textCast(x, element);
   if (kind === 'sql') return wideCast(x, column.type, element);
@@ -108,23 +122,14 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
     throw new TypeError(`no cast from ${column.type} to ${element}`);
   if (source === element) return { value: x, fetched: element, conversion: 'none' };
   if (element === 'float32' || element === 'float64') return floatCast(x, source, element);
-  if (source === 'float32' || source === 'float64') {
-    // A fraction has no place in an integer: only whole numbers convert.
-    const value = `CASE WHEN ${x} = trunc(${x}) THEN TRY_CAST(${x} AS ${target}) END`;
-    return {
-      value,
-      fetched: element,
-      conversion: 'none',
-      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
-    };
-  }
-  const value = `TRY_CAST(${x} AS ${target})`;
-  return {
-    value,
-    fetched: element,
-    conversion: 'none',
-    failed: `${x} IS NOT NULL AND ${value} IS NULL`,
-  };
+  const target = sqlTypeOfElement(element);
+  const isFloat = source === 'float32' || source === 'float64';
+  // A fraction has no place in an integer: only whole numbers convert.
+  const value = isFloat
+    ? `CASE WHEN ${x} = trunc(${x}) THEN TRY_CAST(${x} AS ${target}) END`
+    : `TRY_CAST(${x} AS ${target})`;
+  const failed = `${x} IS NOT NULL AND ${value} IS NULL`;
+  return { value, fetched: element, conversion: 'none', failed };
 }
 
 /** Text that is to be read as a value. */
@@ -222,13 +227,14 @@ export function toFeatures(
     const { column, lossy } = convert(fetched, feature, rows, arena);
     let lost = lossy;
     if (feature.lossy !== undefined) {
-      eachTrue(columnOf(source, feature.lossy, 'bool'), rows, () => {
-        lost++;
+      const counted = lossyRows(fetched, column, feature);
+      eachTrue(columnOf(source, feature.lossy, 'bool'), rows, (row) => {
+        if (!counted(row)) lost++;
       });
     }
     if (lost > 0) lossyCasts.set(feature.column, (lossyCasts.get(feature.column) ?? 0) + lost);
     const reason = feature.nullsFailed ? 'cast_failed' : 'null_value';
-    return withoutNulls(column, rows, !feature.nullsFailed, (row) => {
+    return withoutNulls(column, rows, feature, (row) => {
       if (!bad.has(row)) bad.set(row, { reason, column: feature.column });
     });
   });
@@ -246,22 +252,32 @@ function eachTrue(flags: Column, rows: number, visit: (row: number) => void): vo
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
 }
 
+/** Whether a row is among those whose conversion was counted as lossy; of conversions that SQL knows nothing of. */
+function lossyRows(
+  fetched: Column,
+  column: Column,
+  { conversion }: FeaturePlan,
+): (row: number) => boolean {
+  if (conversion !== 'to-float16') return () => false;
+  const numbers = float16Numbers();
+  return (row) => numbers[Number(column.values[row])] !== fetched.values[row];
+}
+
 /** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing others become 0 or ''. */
 function withoutNulls(
   column: Column,
   rows: number,
-  nanIsFine: boolean,
+  { nan, nullsFailed }: FeaturePlan,
   report: (row: number) => void,
 ): Column {
   const { element, values, validity } = column;
   if (validity === undefined) return column;
-  const isFloat = values instanceof Float32Array || values instanceof Float64Array;
   const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
-  const missing = Array.isArray(values) ? '' : isFloat ? Number.NaN : isWide ? 0n : 0;
+  const missing = nan ?? (Array.isArray(values) ? '' : isWide ? 0n : 0);
   for (let row = 0; row < rows; row++) {
     if (isValid(validity, row)) continue;
     values[row] = missing as never;
-    if (!isFloat || !nanIsFine) report(row);
+    if (nan === undefined || nullsFailed) report(row);
   }
   return { element, values, validity: undefined };
 }
@@ -290,6 +306,8 @@ function convertValues(
   switch (conversion) {
     case 'narrow':
       return narrow(source as Float64Array, target as Float32Array, validity);
+    case 'to-float16':
+      return toFloat16(source as Float64Array, target as Uint16Array, validity);
     case 'from-int64':
     case 'from-uint64':
       return fromInt64(
@@ -315,6 +333,23 @@ function narrow(
     target[row] = narrowed;
     // NaN is kept as NaN; what stands at a null is not looked at.
     if (narrowed !== value && !Number.isNaN(value) && isValid(validity, row)) lossy++;
+  }
+  return lossy;
+}
+
+/** float64 to the bits of float16; counts the values that are not the same afterwards. */
+function toFloat16(
+  source: Float64Array,
+  target: Uint16Array,
+  validity: Uint8Array | undefined,
+): number {
+  const numbers = float16Numbers();
+  let lossy = 0;
+  for (let row = 0; row < target.length; row++) {
+    const value = source[row]!;
+    const bits = float16Of(value);
+    target[row] = bits;
+    if (numbers[bits] !== value && !Number.isNaN(value) && isValid(validity, row)) lossy++;
   }
   return lossy;
 }

@@ -2,8 +2,10 @@
 import { type Arena, columnOf, type TypedArray } from '../base/columns.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
+import { float16Numbers } from '../base/float16.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
-import type { InputBinding, OutputBinding } from '../plan/signature.js';
+import type { OutputBinding } from '../plan/predictions.js';
+import type { InputBinding } from '../plan/signature.js';
 import type { FeatureBatch } from './features.js';
 import type { BadRow } from './quarantine.js';
 
@@ -185,13 +187,21 @@ async function runModel(
       );
     }
     const width = widths.get(name) ?? 1;
-    outputs.set(name, {
-      element: element === 'float16' ? 'uint16' : element,
-      width,
-      values: values.length === rows * width ? values : values.slice(0, rows * width),
-    });
+    const own = values.length === rows * width ? values : values.slice(0, rows * width);
+    outputs.set(
+      name,
+      element === 'float16'
+        ? { element: 'float32', width, values: float16ToFloat32(own) }
+        : { element, width, values: own },
+    );
   }
   return outputs;
+}
+
+/** The bits of float16 as the numbers that they are. */
+function float16ToFloat32(bits: TypedArray | string[]): Float32Array {
+  const numbers = float16Numbers();
+  return Float32Array.from(bits as Uint16Array, (each) => numbers[each]!);
 }
 
 /** What is wrong with an output's shape for `rows` rows of `width` elements each. */

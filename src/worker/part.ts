@@ -28,7 +28,8 @@ import {
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
-import { type OutputBinding, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { OutputBinding } from '../plan/predictions.js';
+import { UNREADABLE_DECIMAL } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';

@@ -662,7 +662,7 @@ describe('the reference', () => {
 
   test('shows the errors that its example gives', () => {
     const act = () =>
-      parseJob(blocks('yaml')[1] ?? '', { file: 'jobs/flights.yaml', overrides: [] });
+      parseJob(blocks('yaml').at(-1) ?? '', { file: 'jobs/flights.yaml', overrides: [] });
     expect(blocks('text')[0]).toBe(`${failure(act).message}\n`);
   });
 
