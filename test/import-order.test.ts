@@ -35,6 +35,8 @@ const ORDER = `
   worker/protocol.ts
   worker/quarantine.ts
   worker/read.ts
+  worker/open-sizes.ts
+  worker/casts.ts
   worker/features.ts
   worker/infer.ts
   worker/describe.ts

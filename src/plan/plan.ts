@@ -122,11 +122,12 @@ export function scoringKeyPart(config: ScoringConfig): Json {
     batchRows: config.batchRows,
     where: config.where ?? null,
     types: config.types.map(({ column, type }) => ({ column, type })),
-    inputs: config.inputs.map(({ name, element, rank, columns }) => ({
+    inputs: config.inputs.map(({ name, element, rank, columns, list }) => ({
       name,
       element,
       rank,
       columns,
+      ...(list === undefined ? {} : { list }),
     })),
     outputs: config.outputs,
     nonFinite: config.nonFinite,

@@ -27,9 +27,11 @@ export interface ModelFacts {
 export interface InputBinding {
   readonly name: string;
   readonly element: TensorElement;
-  /** 1 for shape [N], 2 for [N, F]. */
-  readonly rank: 1 | 2;
+  /** 1 for shape [N], 2 for [N, F], more for tensors of lists. */
+  readonly rank: number;
   readonly columns: readonly string[];
+  /** Of an input that one column of lists feeds: the sizes of a row's dimensions, null where the model leaves it open. */
+  readonly list?: readonly (number | null)[];
 }
 
 /** Everything that scoring needs to know of the model's signature. */
@@ -47,12 +49,14 @@ export interface BindingRequest {
   readonly columns: readonly JobColumn[];
   /** Names the model in messages. */
   readonly shownAs: string;
+  /** The columns that hold lists, in any file. */
+  readonly listColumns?: ReadonlySet<string>;
 }
 
 /** Binds columns to a model's inputs and outputs. Throws `model` with every mismatch, one a line. */
 export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const problems: string[] = [];
-  const inputs = bindInputs(model.inputs, request.features, problems);
+  const inputs = bindInputs(model.inputs, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
   const outputs = bindOutputs(model.outputs, request.columns, problems);
   if (problems.length > 0) {
@@ -66,7 +70,7 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
 
 function bindInputs(
   specs: readonly TensorSpec[],
-  features: JobFeatures,
+  { features, listColumns = new Set() }: BindingRequest,
   problems: string[],
 ): InputBinding[] {
   const names = specs.map(({ name }) => name);
@@ -87,6 +91,9 @@ function bindInputs(
   return specs.flatMap((spec) => {
     const columns =
       features.by === 'list' ? features.columns : [mapped.get(spec.name) ?? spec.name];
+    if (columns.length === 1 && spec.shape.length > 1 && listColumns.has(columns[0]!)) {
+      return bindList(spec, columns, problems) ?? [];
+    }
     return bindInput(spec, columns, features.by === 'list', problems) ?? [];
   });
 }
@@ -109,7 +116,11 @@ function bindInput(
     return undefined;
   }
   if (rank > 2) {
-    problems.push(`${subject} has shape ${shape}; only [N] and [N, F] inputs are supported yet`);
+    const instead =
+      columns.length === 1 ? `which "${shown(columns[0]!)}" is not` : `not ${columns.length}`;
+    problems.push(
+      `${subject} has shape ${shape}: give it one column of lists under features, ${instead}`,
+    );
     return undefined;
   }
   const width = rank === 1 ? 1 : spec.shape[1]!;
@@ -134,7 +145,27 @@ function bindInput(
     problems.push(`${subject} has shape ${shape}: list its columns under features, in order`);
     return undefined;
   }
-  return { name: spec.name, element: spec.element, rank: rank === 1 ? 1 : 2, columns };
+  return { name: spec.name, element: spec.element, rank, columns };
+}
+
+/** An input whose rows are the lists of one column. */
+function bindList(
+  { name, element, shape }: TensorSpec,
+  columns: readonly string[],
+  problems: string[],
+): InputBinding | undefined {
+  const subject = `input "${shown(name)}"`;
+  const refuse = (problem: string): undefined => void problems.push(`${subject} ${problem}`);
+  if (element === undefined) return refuse('is not a tensor');
+  const list = shape.slice(1).map((size) => (typeof size === 'number' ? size : null));
+  const text = shapeText({ name, element, shape });
+  if (list.includes(0)) return refuse(`has shape ${text}: its rows have no elements`);
+  if (list.length > 1 && list.includes(null)) {
+    return refuse(
+      `has shape ${text}: of the dimensions of a row none may be open; export the model with fixed sizes`,
+    );
+  }
+  return { name, element, rank: shape.length, columns, list };
 }
 
 /** The batch size that a model insists on: all inputs must agree. */
@@ -190,6 +221,13 @@ export function castKind(sqlType: string, element: TensorElement): CastKind | un
   if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType))
     return 'native';
   return wide ? 'sql' : undefined;
+}
+
+/** The type of the elements of lists, and how deep they are nested; undefined for what is no list. */
+export function listTypeOf(sqlType: string): { leaf: string; depth: number } | undefined {
+  const [, leaf, levels] = /^(.*?)((?:\[\d*\])+)$/s.exec(sqlType) ?? [];
+  if (leaf === undefined || levels === undefined) return undefined;
+  return { leaf, depth: levels.split('[').length - 1 };
 }
 
 /** A column by its exact name: from the file, or from the partition's folder. */
@@ -249,9 +287,9 @@ export function columnProblems(
       const column = byName.get(name);
       if (column === undefined) {
         problems.push(missing(name));
-      } else if (castFor(column, input.element) === undefined) {
+      } else if (!fits(column, input)) {
         problems.push(
-          `column "${shown(name)}" is ${shown(column.type)}, model input "${shown(input.name)}" expects ${input.element === 'utf8' ? 'text' : input.element}`,
+          `column "${shown(name)}" is ${shown(column.type)}, model input "${shown(input.name)}" expects ${expectation(input)}`,
         );
       }
     }
@@ -264,6 +302,21 @@ export function columnProblems(
     }
   }
   return [...new Set(problems)];
+}
+
+function fits(column: ColumnSource, { element, list }: InputBinding): boolean {
+  if (list === undefined) return castFor(column, element) !== undefined;
+  const type = listTypeOf(column.type);
+  if (type === undefined || (type.depth !== 1 && type.depth !== list.length)) return false;
+  return castKind(type.leaf, element) !== undefined;
+}
+
+function expectation({ element, list }: InputBinding): string {
+  const one = element === 'utf8' ? 'text' : element;
+  if (list === undefined) return one;
+  if (list.length === 1) return `a list of ${list[0] ?? 'any number of'} ${one}`;
+  const total = list.reduce<number>((product, size) => product * (size ?? 1), 1);
+  return `a list of ${total} ${one}, or lists of lists of ${list.join(' by ')}`;
 }
 
 /** How a column of a file or partition feeds an input: partition values are text that may be read as a value. */

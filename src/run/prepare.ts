@@ -19,6 +19,7 @@ import {
   type ColumnSource,
   columnProblems,
   columnsOfFile,
+  listTypeOf,
   type ModelFacts,
   UNREADABLE_DECIMAL,
   unifiedType,
@@ -93,6 +94,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     features: job.features,
     columns: job.output.columns,
     shownAs: shownModel,
+    listColumns: listColumns(descriptions.facts),
   });
   refuseTwins(
     binding.outputs.map(({ column }) => column),
@@ -152,12 +154,27 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
   };
 }
 
-function bytesPerRow(inputs: ScoringConfig['inputs']): number {
-  return inputs.reduce(
-    (sum, { element, columns }) =>
-      sum + columns.length * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1)),
-    0,
+/** The names of columns that hold lists, in any file. */
+function listColumns(facts: ReadonlyMap<string, FileFacts>): Set<string> {
+  const schemas = new Set([...facts.values()].map(({ schema }) => schema));
+  return new Set(
+    [...schemas]
+      .flat()
+      .filter(({ type }) => listTypeOf(type) !== undefined)
+      .map(({ name }) => name),
   );
+}
+
+/** What a row takes where the model leaves the length of its list open. */
+const OPEN_ELEMENTS = 1024;
+
+function bytesPerRow(inputs: ScoringConfig['inputs']): number {
+  return inputs.reduce((sum, { element, columns, list }) => {
+    const elements =
+      list?.reduce<number>((product, size) => product * (size ?? OPEN_ELEMENTS), 1) ??
+      columns.length;
+    return sum + elements * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1));
+  }, 0);
 }
 
 /** An output among the input would be scored as input the next time. */

@@ -11,22 +11,14 @@ import {
   recordBatchOf,
   type TypedArray,
 } from '../base/columns.js';
-import { quoteName } from '../base/duckdb.js';
-import { type ElementType, elementOfSqlType, sqlTypeOfElement } from '../base/elements.js';
+import type { ElementType } from '../base/elements.js';
 import { assertNever, ScorelineError, shown } from '../base/errors.js';
 import { FLOAT16_NAN, float16Numbers, float16Of } from '../base/float16.js';
 import type { TensorElement } from '../base/onnx.js';
-import {
-  type ColumnSource,
-  castFor,
-  columnProblems,
-  type InputBinding,
-} from '../plan/signature.js';
+import { type ColumnSource, columnProblems, type InputBinding } from '../plan/signature.js';
+import { type Cast, type Conversion, castSql, listCastSql } from './casts.js';
 import type { QuarantineReason } from './quarantine.js';
 import type { FetchColumn, Segment } from './read.js';
-
-/** How a fetched column becomes a feature, after what SQL has done. */
-type Conversion = 'none' | 'narrow' | 'to-float16' | 'from-int64' | 'from-uint64';
 
 /** One feature: where its values are among the fetched columns, and where the flags that SQL computed for it. */
 interface FeaturePlan {
@@ -41,6 +33,8 @@ interface FeaturePlan {
   /** Fetched columns that say for each row whether the cast failed, or lost something. */
   readonly failed: number | undefined;
   readonly lossy: number | undefined;
+  /** Of a column of lists: the elements a row, and the fetched column that says which rows have another list. */
+  readonly list: { readonly width: number; readonly wrong: number } | undefined;
   /** Whether a missing value is one that could not be read: the column's text is there. */
   readonly nullsFailed: boolean;
 }
@@ -63,21 +57,18 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
     throw new ScorelineError('input', problems.map((problem) => `${path}: ${problem}`).join('\n'));
   }
   const fetch: FetchColumn[] = [];
-  const add = (sql: string, element: ElementType): number =>
-    fetch.push({ name: `f${fetch.length}`, sql, element }) - 1;
+  const add = (sql: string, element: ElementType, list?: number): number =>
+    fetch.push({ name: `f${fetch.length}`, sql, element, ...(list && { list }) }) - 1;
   const features = inputs.flatMap((input) =>
     input.columns.map((name) => {
       const column = segment.columns.find((candidate) => candidate.name === name)!;
-      const cast = castSql(column, input.element);
       return {
         column: name,
-        element: input.element === 'float16' ? 'uint16' : input.element,
+        element: input.element === 'float16' ? ('uint16' as const) : input.element,
         nan: nanOf(input.element),
-        value: add(cast.value, cast.fetched),
-        fetched: cast.fetched,
-        conversion: cast.conversion,
-        failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
-        lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'bool'),
+        ...(input.list === undefined
+          ? planScalar(castSql(column, input.element), add)
+          : planList(column, input, add)),
         nullsFailed: segment.partition.some(
           (given) => column.partition && given.name === name && given.value !== null,
         ),
@@ -87,118 +78,48 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
   return { fetch, features };
 }
 
+type Fetched = Pick<FeaturePlan, 'value' | 'fetched' | 'conversion' | 'failed' | 'lossy' | 'list'>;
+
+/** Adds a column to fetch, and gives its place. */
+type Add = (sql: string, element: ElementType, list?: number) => number;
+
+function planScalar(cast: Cast, add: Add): Fetched {
+  return {
+    value: add(cast.value, cast.fetched),
+    fetched: cast.fetched,
+    conversion: cast.conversion,
+    failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
+    lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'bool'),
+    list: undefined,
+  };
+}
+
+function planList(column: ColumnSource, { element, list = [] }: InputBinding, add: Add): Fetched {
+  // Open sizes are settled for each task before: see `withKnownSizes`.
+  const sizes = list.map((size) => size ?? 1);
+  const width = sizes.reduce((product, size) => product * size, 1);
+  const cast = listCastSql(column, element, sizes);
+  return {
+    value: add(cast.value, cast.fetched, width),
+    fetched: cast.fetched,
+    conversion: cast.conversion,
+    failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
+    lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'uint32'),
+    list: { width, wrong: add(cast.wrong, 'bool') },
+  };
+}
+
 function nanOf(element: TensorElement): number | undefined {
   if (element === 'float16') return FLOAT16_NAN;
   return element === 'float32' || element === 'float64' ? Number.NaN : undefined;
 }
 
-interface Cast {
-  readonly value: string;
-  readonly fetched: ElementType;
-  readonly conversion: Conversion;
-  readonly failed?: string;
-  readonly lossy?: string;
-}
-
-/** The SQL that takes a column as near to an element type as can be done without losing count of what is lost. */
-function castSql(column: ColumnSource, wanted: TensorElement): Cast {
-  // What becomes a float16 is fetched as float64, and rounded once.
-  const element = wanted === 'float16' ? 'float64' : wanted;
-  const cast = castTo(column, element);
-  if (wanted !== 'float16') return cast;
-  if (cast.conversion === 'none') return { ...cast, conversion: 'to-float16' };
-  // A 64-bit integer that float64 does not hold is beyond all float16.
-  const value = `CAST(${cast.value} AS DOUBLE)`;
-  return { value, fetched: 'float64', conversion: 'to-float16' };
-}
-
-function castTo(column: ColumnSource, element: ElementType): Cast {
-  const x = quoteName(column.name);
-  const kind = castFor(column, element);
-  if (kind === 'text') return textCast(x, element);
-  if (kind === 'sql') return wideCast(x, column.type, element);
-  const source = elementOfSqlType(column.type);
-  if (kind === undefined || source === undefined)
-    throw new TypeError(`no cast from ${column.type} to ${element}`);
-  if (source === element) return { value: x, fetched: element, conversion: 'none' };
-  if (element === 'float32' || element === 'float64') return floatCast(x, source, element);
-  const target = sqlTypeOfElement(element);
-  const isFloat = source === 'float32' || source === 'float64';
-  // A fraction has no place in an integer: only whole numbers convert.
-  const value = isFloat
-    ? `CASE WHEN ${x} = trunc(${x}) THEN TRY_CAST(${x} AS ${target}) END`
-    : `TRY_CAST(${x} AS ${target})`;
-  const failed = `${x} IS NOT NULL AND ${value} IS NULL`;
-  return { value, fetched: element, conversion: 'none', failed };
-}
-
-/** Text that is to be read as a value. */
-function textCast(x: string, element: ElementType): Cast {
-  if (element === 'float32' || element === 'float64') {
-    const conversion = element === 'float32' ? 'narrow' : 'none';
-    return { value: `TRY_CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion };
-  }
-  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
-  if (element === 'bool') return { value, fetched: element, conversion: 'none' };
-  // DuckDB reads '2.7' as the integer 3: only what is whole converts.
-  const whole = `CASE WHEN TRY_CAST(${x} AS DECIMAL(38, 10)) = ${value} THEN ${value} END`;
-  return { value: whole, fetched: element, conversion: 'none' };
-}
-
-/** DECIMAL and 128-bit integers, which no typed array holds; ENUM and UUID as text. */
-function wideCast(x: string, type: string, element: ElementType): Cast {
-  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
-  if (element === 'utf8') return { value, fetched: element, conversion: 'none' };
-  if (element === 'float32' || element === 'float64') {
-    // Back through DOUBLE: DuckDB casts FLOAT to DECIMAL in float arithmetic, which loses more than the cast did.
-    const back = `TRY_CAST(CAST(${value} AS DOUBLE) AS ${type})`;
-    return {
-      value,
-      fetched: element,
-      conversion: 'none',
-      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
-      lossy: `${value} IS NOT NULL AND ${back} IS DISTINCT FROM ${x}`,
-    };
-  }
-  const whole = `CASE WHEN TRY_CAST(${value} AS ${type}) = ${x} THEN ${value} END`;
-  const failed = `${x} IS NOT NULL AND (${whole}) IS NULL`;
-  return { value: whole, fetched: element, conversion: 'none', failed };
-}
-
-function floatCast(x: string, source: ElementType, element: 'float32' | 'float64'): Cast {
-  switch (source) {
-    case 'int64':
-      return { value: x, fetched: 'int64', conversion: 'from-int64' };
-    case 'uint64':
-      return { value: x, fetched: 'uint64', conversion: 'from-uint64' };
-    case 'float64':
-    case 'int32':
-    case 'uint32':
-      if (element === 'float32') {
-        return { value: `CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion: 'narrow' };
-      }
-      return { value: `CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion: 'none' };
-    case 'bool':
-    case 'int8':
-    case 'uint8':
-    case 'int16':
-    case 'uint16':
-    case 'float32':
-      return {
-        value: `CAST(${x} AS ${sqlTypeOfElement(element)})`,
-        fetched: element,
-        conversion: 'none',
-      };
-    case 'utf8':
-      throw new TypeError('text does not convert to a float by itself');
-    default:
-      return assertNever(source);
-  }
-}
-
 /** Rows as the model takes them. */
 export interface FeatureBatch {
-  /** One column a feature, of the input's element type; missing floats are NaN. Rows that are bad hold 0 or ''. */
+  /**
+   * One column a feature, of the input's element type, lists of fixed length for a column of lists; missing floats are
+   * NaN. Rows that are bad hold 0 or ''.
+   */
   readonly batch: RecordBatch;
   /** The rows that cannot be scored, in order. */
   readonly bad: readonly {
@@ -217,26 +138,26 @@ export function toFeatures(
   arena: Arena,
 ): FeatureBatch {
   const bad = new Map<number, { reason: QuarantineReason; column: string }>();
+  const blame = (row: number, reason: QuarantineReason, { column }: FeaturePlan): void => {
+    if (!bad.has(row)) bad.set(row, { reason, column });
+  };
   const columns = plan.features.map((feature) => {
     const fetched = columnOf(source, feature.value, feature.fetched);
     if (feature.failed !== undefined) {
-      eachTrue(columnOf(source, feature.failed, 'bool'), rows, (row) => {
-        if (!bad.has(row)) bad.set(row, { reason: 'cast_failed', column: feature.column });
-      });
+      eachTrue(columnOf(source, feature.failed, 'bool'), rows, (row) =>
+        blame(row, 'cast_failed', feature),
+      );
+    }
+    if (feature.list !== undefined) {
+      eachTrue(columnOf(source, feature.list.wrong, 'bool'), rows, (row) =>
+        blame(row, 'wrong_length', feature),
+      );
     }
     const { column, lossy } = convert(fetched, feature, rows, arena);
-    let lost = lossy;
-    if (feature.lossy !== undefined) {
-      const counted = lossyRows(fetched, column, feature);
-      eachTrue(columnOf(source, feature.lossy, 'bool'), rows, (row) => {
-        if (!counted(row)) lost++;
-      });
-    }
+    const lost = lossy + lostInSql(source, fetched, column, feature, rows);
     if (lost > 0) lossyCasts.set(feature.column, (lossyCasts.get(feature.column) ?? 0) + lost);
     const reason = feature.nullsFailed ? 'cast_failed' : 'null_value';
-    return withoutNulls(column, rows, feature, (row) => {
-      if (!bad.has(row)) bad.set(row, { reason, column: feature.column });
-    });
+    return withoutNulls(column, rows, feature, (row) => blame(row, reason, feature));
   });
   return {
     batch: recordBatchOf(
@@ -252,15 +173,28 @@ function eachTrue(flags: Column, rows: number, visit: (row: number) => void): vo
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
 }
 
-/** Whether a row is among those whose conversion was counted as lossy; of conversions that SQL knows nothing of. */
-function lossyRows(
+/** How many values SQL has changed, but for those whose conversion was counted as lossy too. */
+function lostInSql(
+  source: RecordBatch,
   fetched: Column,
   column: Column,
-  { conversion }: FeaturePlan,
-): (row: number) => boolean {
-  if (conversion !== 'to-float16') return () => false;
+  { lossy, list, conversion }: FeaturePlan,
+  rows: number,
+): number {
+  if (lossy === undefined) return 0;
+  let lost = 0;
+  if (list !== undefined) {
+    const counts = columnOf(source, lossy, 'uint32').values;
+    for (let row = 0; row < rows; row++) lost += Number(counts[row]);
+    return lost;
+  }
   const numbers = float16Numbers();
-  return (row) => numbers[Number(column.values[row])] !== fetched.values[row];
+  eachTrue(columnOf(source, lossy, 'bool'), rows, (row) => {
+    const isCounted =
+      conversion === 'to-float16' && numbers[Number(column.values[row])] !== fetched.values[row];
+    if (!isCounted) lost++;
+  });
+  return lost;
 }
 
 /** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing others become 0 or ''. */
@@ -270,16 +204,25 @@ function withoutNulls(
   { nan, nullsFailed }: FeaturePlan,
   report: (row: number) => void,
 ): Column {
-  const { element, values, validity } = column;
-  if (validity === undefined) return column;
-  const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
-  const missing = nan ?? (Array.isArray(values) ? '' : isWide ? 0n : 0);
-  for (let row = 0; row < rows; row++) {
-    if (isValid(validity, row)) continue;
-    values[row] = missing as never;
-    if (nan === undefined || nullsFailed) report(row);
+  const { element, values, validity, list } = column;
+  const width = list?.width ?? 1;
+  // A list that is missing has no NaN to be: the row has nothing to score.
+  const nanIsFine = nan !== undefined && !nullsFailed;
+  if (list !== undefined && validity !== undefined) {
+    for (let row = 0; row < rows; row++) if (!isValid(validity, row)) report(row);
   }
-  return { element, values, validity: undefined };
+  const each = list === undefined ? validity : list.validity;
+  if (each !== undefined) {
+    const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
+    const missing = nan ?? (Array.isArray(values) ? '' : isWide ? 0n : 0);
+    for (let at = 0; at < rows * width; at++) {
+      if (isValid(each, at)) continue;
+      values[at] = missing as never;
+      if (!nanIsFine) report(Math.floor(at / width));
+    }
+  }
+  const own = { element, values, validity: undefined };
+  return list === undefined ? own : { ...own, list: { width, validity: undefined } };
 }
 
 function convert(
@@ -288,12 +231,13 @@ function convert(
   rows: number,
   arena: Arena,
 ): { column: Column; lossy: number } {
-  const { values, validity } = column;
+  const { values, validity, list } = column;
   if (feature.conversion === 'none' || Array.isArray(values)) return { column, lossy: 0 };
-  const target = arena.array(feature.element, rows);
+  const target = arena.array(feature.element, rows * (list?.width ?? 1));
+  const each = list === undefined ? validity : list.validity;
   return {
-    column: { element: feature.element, values: target, validity },
-    lossy: convertValues(values, target, feature.conversion, validity),
+    column: { ...column, element: feature.element, values: target },
+    lossy: convertValues(values, target, feature.conversion, each),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Runs the model over feature batches, on a fixed grid, and holds every output to one row for each row. */
-import { type Arena, columnOf, type TypedArray } from '../base/columns.js';
+import { type Arena, type Column, columnOf, type TypedArray } from '../base/columns.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { float16Numbers } from '../base/float16.js';
@@ -89,31 +89,60 @@ function feedsOf(
   const sent = options.fixedBatch ?? rows;
   const feeds = new Map<string, TensorValues>();
   let index = 0;
-  for (const { name, element, rank, columns } of options.inputs) {
+  for (const { name, element, rank, columns, list } of options.inputs) {
     const type = element === 'float16' ? 'uint16' : element;
-    const sources = columns.map(() => columnOf(features.batch, index++, type).values);
+    const sources = columns.map(() => columnOf(features.batch, index++, type));
     for (const source of sources) fillBadRows(source, rows, badRows);
+    const values = sources.map((source) => source.values);
+    if (list !== undefined) {
+      const width = sources[0]!.list!.width;
+      const sizes = list.map((size) => size ?? width);
+      feeds.set(name, {
+        element,
+        shape: [sent, ...sizes],
+        values: listRows(values[0]!, type, { rows, sent, width }, options.arena),
+      });
+      continue;
+    }
     feeds.set(name, {
       element,
       shape: rank === 1 ? [sent] : [sent, columns.length],
-      values: rowMajor(sources, type, rows, sent, options.arena),
+      values: rowMajor(values, type, rows, sent, options.arena),
     });
   }
   return feeds;
 }
 
-function fillBadRows(
-  values: TypedArray | (string | null)[],
-  rows: number,
-  badRows: ReadonlySet<number>,
-): void {
+function fillBadRows({ values, list }: Column, rows: number, badRows: ReadonlySet<number>): void {
   if (badRows.size === 0) return;
+  const width = list?.width ?? 1;
   let good = 0;
   while (badRows.has(good)) good++;
   for (let row = 0; row < rows; row++) {
-    if (badRows.has(row)) values[row] = values[good]!;
+    if (badRows.has(row)) values.copyWithin(row * width, good * width, (good + 1) * width);
     else good = row;
   }
+}
+
+/** Rows of lists, which are row-major already; rows past the last one (of a fixed batch) repeat it. */
+function listRows(
+  source: TypedArray | (string | null)[],
+  element: ElementType,
+  { rows, sent, width }: { rows: number; sent: number; width: number },
+  arena: Arena,
+): TypedArray | string[] {
+  if (Array.isArray(source)) {
+    const last = source.slice((rows - 1) * width, rows * width);
+    const texts = source.slice(0, rows * width).map((text) => text ?? '');
+    for (let row = rows; row < sent; row++) texts.push(...last.map((text) => text ?? ''));
+    return texts;
+  }
+  if (source.length === sent * width) return source;
+  const target = arena.array(element, sent * width);
+  target.set(source.subarray(0, rows * width) as never);
+  for (let row = rows; row < sent; row++)
+    target.copyWithin(row * width, (rows - 1) * width, rows * width);
+  return target;
 }
 
 /** Columns to rows; rows past the last one (of a fixed batch) repeat it. */

@@ -113,11 +113,12 @@ export class ScoreTable {
   async write(order: TaskOrder, record: ScoresRecord): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await mkdir(folder, { recursive: true });
-    const columns = this.outputs.map((_, i) =>
-      this.bad.length === 0
-        ? `o${i}`
-        : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
-    );
+    const columns = this.outputs.map(({ element, width }, i) => {
+      if (this.bad.length === 0) return `o${i}`;
+      // DuckDB has no CASE of arrays.
+      const output = width === 1 ? `o${i}` : `CAST(o${i} AS ${columnSqlType(element, 1)}[])`;
+      return `CASE WHEN status = ${ROW_STATUS.scored} THEN ${output} END AS o${i}`;
+    });
     await this.database.run(
       `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
         '(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1)',

@@ -1,7 +1,7 @@
 /** Rows that are set aside: why, and how that is told. */
 
 /** Why a row was set aside. The words are an interface: they stand in the quarantine files. */
-export type QuarantineReason = 'null_value' | 'cast_failed' | 'non_finite_score';
+export type QuarantineReason = 'null_value' | 'cast_failed' | 'wrong_length' | 'non_finite_score';
 
 /** One row set aside. */
 export interface BadRow {
@@ -16,6 +16,7 @@ export interface BadRow {
 export const QUARANTINE_MESSAGES: Readonly<Record<QuarantineReason, string>> = {
   null_value: 'the column is null and the model input cannot hold a missing value',
   cast_failed: "the value cannot be converted to the model input's type",
+  wrong_length: 'the list has another number of elements than the model input takes a row',
   non_finite_score: 'the model gave NaN or an infinite number',
 };
 

@@ -2,6 +2,7 @@
 import {
   type ColumnBuilder as Builder,
   ColumnBuilder,
+  type ColumnRows,
   type RecordBatch,
   recordBatchOf,
 } from '../base/columns.js';
@@ -130,6 +131,8 @@ export interface FetchColumn {
   readonly name: string;
   readonly sql: string;
   readonly element: ElementType;
+  /** Of a column of lists: the elements a row. Its lists are that long, or null. */
+  readonly list?: number;
 }
 
 /** Rows that passed the filter, and their places in the task. */
@@ -204,8 +207,18 @@ const WHOLE_BYTES = 32 * 2 ** 20;
 
 function isSmall(segment: Segment, fetch: readonly FetchColumn[]): boolean {
   if (fetch.some(({ element }) => element === 'utf8')) return false;
-  const bytesPerRow = fetch.reduce((sum, { element }) => sum + bytesOfElement(element), 1);
+  const bytesPerRow = fetch.reduce(
+    (sum, { element, list = 1 }) => sum + bytesOfElement(element) * list,
+    1,
+  );
   return segment.rows * bytesPerRow <= WHOLE_BYTES;
+}
+
+function rowsOf(chunk: Chunk, column: number, { element, list }: Builder): ColumnRows {
+  const validity = chunk.validity(column);
+  if (list !== undefined) return { ...chunk.lists(column, element, list), validity };
+  const values = element === 'utf8' ? chunk.texts(column) : chunk.bytes(column, element);
+  return { values, validity };
 }
 
 /** Gathers the rows of chunks into batches of equal size. */
@@ -224,7 +237,9 @@ class BatchCollector<Plan extends SegmentPlan> {
     this.plan = plan;
     this.batchRows = batchRows;
     this.filtered = filtered;
-    this.builders = plan.fetch.map(({ element }) => new ColumnBuilder(element, batchRows));
+    this.builders = plan.fetch.map(
+      ({ element, list }) => new ColumnBuilder(element, batchRows, list),
+    );
     this.rowStart = position;
     this.rowEnd = position;
     this.positions = new Uint32Array(filtered ? batchRows : 0);
@@ -251,8 +266,7 @@ class BatchCollector<Plan extends SegmentPlan> {
 
   private take(chunk: Chunk, from: number, to: number, position: number): void {
     this.builders.forEach((builder, column) => {
-      if (builder.element === 'utf8') builder.appendTexts(chunk.texts(column), from, to);
-      else builder.append(chunk.bytes(column, builder.element), chunk.validity(column), from, to);
+      builder.append(rowsOf(chunk, column, builder), from, to);
     });
     if (this.filtered) {
       for (let row = from; row < to; row++) this.positions[this.rows + row - from] = position + row;

@@ -8,6 +8,7 @@ import type { Session } from '../base/onnx.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { planFeatures, toFeatures } from './features.js';
 import { dependsOnBatch, type InferenceOptions, inferBatch } from './infer.js';
+import { withKnownSizes } from './open-sizes.js';
 import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
 import type { OrderFile, TaskOrder, TaskResult } from './protocol.js';
 import { QUARANTINE_MESSAGES } from './quarantine.js';
@@ -72,10 +73,11 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   const arena = new Arena();
   let batchDependent: boolean | undefined;
   let done = 0;
+  const inputs = await withKnownSizes(tools.database, segments, scoring.inputs, scoring.where);
   const inference: InferenceOptions = {
     session: await tools.session(),
     shownAs: order.model.shownAs,
-    inputs: scoring.inputs,
+    inputs,
     outputs: order.publishing.columns,
     fixedBatch: scoring.fixedBatch,
     nonFinite: scoring.nonFinite,
@@ -88,7 +90,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   const batches = readBatches(tools.database, segments, {
     where: scoring.where,
     batchRows: scoring.batchRows,
-    planFor: (segment) => planFeatures(segment, scoring.inputs),
+    planFor: (segment) => planFeatures(segment, inputs),
   });
   for await (const batch of batches) {
     clock.lap('read');

@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest';
 import type { TensorElement, TensorSpec } from '../../src/base/onnx.js';
 import type { JobColumn, JobFeatures } from '../../src/plan/job.js';
 import type { OutputFacts } from '../../src/plan/predictions.js';
-import { type Binding, bindModel, type ModelFacts, shapeText } from '../../src/plan/signature.js';
+import {
+  type Binding,
+  bindModel,
+  listTypeOf,
+  type ModelFacts,
+  shapeText,
+} from '../../src/plan/signature.js';
 import { failure } from '../failure.js';
 
 function input(
@@ -28,6 +34,7 @@ function bind(
   features: JobFeatures,
   outputs: readonly OutputFacts[] = SCORE,
   columns: readonly JobColumn[] = [],
+  listColumns: ReadonlySet<string> = new Set(),
 ): Binding {
   const model: ModelFacts = {
     sha256: [],
@@ -39,7 +46,7 @@ function bind(
     outputs,
     rowwise: true,
   };
-  return bindModel(model, { features, columns, shownAs: 'm.onnx' });
+  return bindModel(model, { features, columns, shownAs: 'm.onnx', listColumns });
 }
 
 /** The problems of a binding, without the model's name. */
@@ -111,6 +118,24 @@ describe('features', () => {
     );
   });
 
+  test('of one column of lists are its rows, of any shape', () => {
+    const bound = (shape: TensorSpec['shape'], features: JobFeatures) =>
+      bind([input('x', shape)], features, SCORE, [], new Set(['l', 'x'])).inputs[0];
+    expect(bound(['N', 384], list('l'))).toEqual({
+      name: 'x',
+      element: 'float32',
+      rank: 2,
+      columns: ['l'],
+      list: [384],
+    });
+    expect(bound(['N', 2, 3], byName)).toMatchObject({ rank: 3, columns: ['x'], list: [2, 3] });
+    expect(bound(['N', ''], map({ x: 'l' }))).toMatchObject({ rank: 2, list: [null] });
+    expect(bound(['N', 1], list('l'))).toMatchObject({ list: [1] });
+    expect(bound(['N', 1], list('a'))).not.toHaveProperty('list');
+    expect(bound(['N'], list('l'))).not.toHaveProperty('list');
+    expect(bound(['N', 2], list('l', 'x'))).not.toHaveProperty('list');
+  });
+
   test('carry the batch size that the model insists on', () => {
     expect(bind([input('x', [8, 2])], list('a', 'b')).fixedBatch).toBe(8);
     expect(bind([input('a', [8, 1]), input('b', ['N'])], byName).fixedBatch).toBe(8);
@@ -170,7 +195,7 @@ describe('features', () => {
       'a cube',
       [input('x', ['', 2, 3])],
       list('a'),
-      'input "x" has shape [N, 2, 3]; only [N] and [N, F] inputs are supported yet',
+      'input "x" has shape [N, 2, 3]: give it one column of lists under features, which "a" is not',
     ],
     ['what is no tensor', [input('x', [], 'none')], byName, 'input "x" is not a tensor'],
     [
@@ -341,4 +366,15 @@ test('a shape is written with N for a dimension without name', () => {
   expect(shapeText(input('x', ['', 12]))).toBe('[N, 12]');
   expect(shapeText(input('x', ['batch', '', 3]))).toBe('[batch, N, 3]');
   expect(shapeText(input('x', []))).toBe('[]');
+});
+
+test.each<[string, ReturnType<typeof listTypeOf>]>([
+  ['FLOAT', undefined],
+  ['FLOAT[]', { leaf: 'FLOAT', depth: 1 }],
+  ['DECIMAL(9,2)[][3]', { leaf: 'DECIMAL(9,2)', depth: 2 }],
+  ['STRUCT(a INTEGER[])', undefined],
+  ["ENUM('[]')", undefined],
+  ['STRUCT(a INTEGER[], b FLOAT)[]', { leaf: 'STRUCT(a INTEGER[], b FLOAT)', depth: 1 }],
+])('the lists in the type %s', (type, expected) => {
+  expect(listTypeOf(type)).toEqual(expected);
 });
