@@ -13,6 +13,7 @@ export const ELEMENT = {
   bool: 9,
   float16: 10,
   double: 11,
+  bfloat16: 16,
 } as const;
 
 /** A protobuf number without its tag. */
@@ -48,6 +49,10 @@ export const tensor = (
   element: keyof typeof ELEMENT,
   shape: readonly Dimension[],
 ): Buffer => Buffer.concat([part(1, name), part(2, tensorType(element, shape))]);
+
+/** A tensor of floats whose shape is not declared. */
+export const shapeless = (name: string): Buffer =>
+  Buffer.concat([part(1, name), part(2, part(1, int(1, ELEMENT.float)))]);
 
 /** A sequence of maps from class label to probability. */
 export const maps = (name: string, key: 'string' | 'int64'): Buffer =>

@@ -5,6 +5,7 @@ import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntim
 import type { TypedArray } from './columns.js';
 import type { ElementType } from './elements.js';
 import { errnoOf, firstLine, messageOf, ScorelineError, shown } from './errors.js';
+import { elementName } from './onnx-file.js';
 import { type Rewritten, withoutZipMaps } from './onnx-rewrite.js';
 import { Malformed } from './protobuf.js';
 
@@ -19,6 +20,8 @@ export interface TensorSpec {
   /** undefined for what is no tensor (a sequence or a map). */
   readonly element: TensorElement | undefined;
   readonly shape: readonly (number | string)[];
+  /** Whether the model declares no shape, which is then empty. */
+  readonly shapeless?: true;
   /** The class labels of an output that was a ZipMap's, in the order of its elements. */
   readonly labels?: readonly string[];
 }
@@ -195,6 +198,10 @@ function valuesOf(value: unknown): TensorValues {
 export function runtimeMessage(error: unknown, path?: string, shownAs?: string): string {
   let message = firstLine(messageOf(error).replaceAll('\r', '').replace(/\n+/g, ' '));
   if (path !== undefined) message = message.replaceAll(path, shownAs ?? 'the model');
+  const unsupported = /Unsupported data type: (\d+)$/.exec(message)?.[1];
+  if (unsupported !== undefined) {
+    return `has ${elementName(BigInt(unsupported))} inputs or outputs, which the Node binding of ONNX Runtime does not support; cast them in the model`;
+  }
   message = message
     .replace(/\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*/g, ' ')
     .replace(/[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*/g, '')

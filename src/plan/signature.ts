@@ -18,6 +18,8 @@ export interface ModelFacts {
   readonly device: string;
   readonly deviceNote: string | undefined;
   readonly inputs: readonly TensorSpec[];
+  /** Inputs that the model has a default for: ONNX Runtime's Node binding cannot feed them. */
+  readonly defaults?: readonly string[];
   readonly outputs: readonly OutputFacts[];
   /** Whether the graph only holds operators whose rows are cheap and independent (trees, linear models …). */
   readonly rowwise: boolean;
@@ -56,7 +58,7 @@ export interface BindingRequest {
 /** Binds columns to a model's inputs and outputs. Throws `model` with every mismatch, one a line. */
 export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const problems: string[] = [];
-  const inputs = bindInputs(model.inputs, request, problems);
+  const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
   const outputs = bindOutputs(model.outputs, request.columns, problems);
   if (problems.length > 0) {
@@ -69,7 +71,7 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
 }
 
 function bindInputs(
-  specs: readonly TensorSpec[],
+  { inputs: specs, defaults = [] }: ModelFacts,
   { features, listColumns = new Set() }: BindingRequest,
   problems: string[],
 ): InputBinding[] {
@@ -84,7 +86,11 @@ function bindInputs(
     features.by === 'map' ? features.inputs.map(({ input, column }) => [input, column]) : [],
   );
   for (const name of mapped.keys()) {
-    if (!names.includes(name)) {
+    if (defaults.includes(name)) {
+      problems.push(
+        `features: input "${shown(name)}" has a default in the model and cannot be fed; leave it out`,
+      );
+    } else if (!names.includes(name)) {
       problems.push(`features: the model has no input "${shown(name)}"${didYouMean(name, names)}`);
     }
   }
@@ -111,6 +117,10 @@ function bindInput(
     return undefined;
   }
   const rank = spec.shape.length;
+  if (spec.shapeless === true) {
+    problems.push(`${subject} declares no shape; export the model with one, such as [N, F]`);
+    return undefined;
+  }
   if (rank === 0) {
     problems.push(`${subject} has no batch dimension (shape []); a model must take rows`);
     return undefined;

@@ -42,10 +42,22 @@ export async function describeModel(
     bytes,
     device: session.device,
     deviceNote: note,
-    inputs: session.inputs,
+    inputs: session.inputs.map((spec) =>
+      isShapeless(file, spec) ? { ...spec, shapeless: true } : spec,
+    ),
+    defaults: file.inputs
+      .filter(
+        ({ name, optional }) => optional && !session.inputs.some((spec) => spec.name === name),
+      )
+      .map(({ name }) => name),
     outputs: await trial(session, ask.columns),
     rowwise: isRowwise(file),
   };
+}
+
+function isShapeless(file: OnnxFile, { name, element }: TensorSpec): boolean {
+  const declared = file.inputs.find((input) => input.name === name);
+  return element !== undefined && declared?.shape === null;
 }
 
 /** Loads a model, or hands out the one that is loaded. */
