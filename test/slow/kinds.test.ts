@@ -15,7 +15,7 @@ const KINDS = {
   'trees of scikit-learn': `random-forest-classifier random-forest-regressor random-forest-three-targets
     extra-trees-classifier extra-trees-regressor isolation-forest gradient-boosting-classifier
     gradient-boosting-regressor hist-gradient-boosting-classifier hist-gradient-boosting-regressor`,
-  'gradient boosting': `lightgbm-regressor lightgbm-binary lightgbm-multiclass xgboost-regressor xgboost-binary
+  'gradient boosting': `lightgbm-regressor lightgbm-binary lightgbm-multiclass lightgbm-multiclass-picked xgboost-regressor xgboost-binary
     xgboost-multiclass catboost-regressor catboost-binary catboost-multiclass`,
   'pipelines over named columns': 'pipeline-tensors pipeline-zipmap pipeline-int-labels',
   'element types': `float16 float16-exact float64 int64 int32 uint8 every-number bool string-outputs
