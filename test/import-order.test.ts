@@ -26,6 +26,7 @@ const ORDER = `
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts
+  plan/proposal.ts
   plan/plan.ts
   plan/ledger.ts
   plan/manifest.ts

@@ -117,7 +117,7 @@ function bindOutput(
  * The place of an element that is named by its class label, or by its number from 0. Where all labels are numbers
  * themselves, a number is only ever a label.
  */
-function elementIndex(
+export function elementIndex(
   { labels = [] }: OutputFacts,
   width: number,
   wanted: string,

@@ -1,9 +1,11 @@
 /** Models whose outputs are ZipMaps: a prediction column for each class. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { makeCase, type RunResult } from '../job-case.js';
 import { attribute, constant, maps, node, sequence, tensor, writeModel } from '../onnx.js';
 import { columns, writeParquet } from '../parquet.js';
+import { scoreline } from '../scoreline.js';
 
 /** Two columns a and b as the "probabilities" of two classes, beside their sum. */
 function zipped(labels: string[] | number[], more: Buffer[] = []): string {
@@ -53,6 +55,18 @@ test('classes are picked by their label, which goes before a number', async () =
   });
   const byNumber = await score(zipped([1, 0]), { zero: 'p[0]', one: 'p[1]' });
   expect(byNumber.rows).toEqual({ zero: [2, 4], one: [1, 3] });
+});
+
+test('inspect shows the classes, and lines that name them in a job file', async () => {
+  const model = zipped(['no', 'it\'s "yes"']);
+  const { exit, stdout } = await scoreline(['inspect', model]);
+  expect(exit).toBe(0);
+  expect(stdout).toContain('\n  p  float32, 2 a row: no, it\'s "yes"\n');
+  const lines = /^job file\n(.*?)\n\n/ms.exec(stdout)?.[1] ?? '';
+  const { features, output } = parse(lines);
+  expect(features).toEqual(['column_1', 'column_2']);
+  const { rows } = await score(model, output.columns);
+  expect(rows).toEqual({ sum: [3, 7], p_no: [1, 3], 'p_it\'s "yes"': [2, 4] });
 });
 
 test('a class that is not there is refused, with the near ones', async () => {
