@@ -1,7 +1,7 @@
 /**
  * DuckDB with safe settings: the only importer of its packages.
  *
- * One instance has one thread, so that rows come and go in order; it may touch only the folders it is told, load no
+ * An instance has one thread, unless it is told more; rows come and go in order. It may touch only the folders it is told, load no
  * extension and reach no network, and its settings are locked (a job's SQL cannot change them).
  */
 import { createRequire } from 'node:module';
@@ -78,6 +78,8 @@ export interface DatabaseOptions {
   readonly temporaryFolder: string;
   /** The folders it may read from and write to. */
   readonly allowedFolders: readonly string[];
+  /** How many cores it may use: 1, unless it says more. */
+  readonly threads?: number;
 }
 
 /** One DuckDB instance with one connection. The opener closes it. */
@@ -93,7 +95,7 @@ export class Database {
   /** Opens an instance in memory and locks its settings. */
   static async open(options: DatabaseOptions): Promise<Database> {
     const instance = await duckdb.DuckDBInstance.create(':memory:', {
-      threads: '1',
+      threads: String(options.threads ?? 1),
       memory_limit: `${Math.floor(options.memoryLimitBytes / 2 ** 20)}MiB`,
       temp_directory: options.temporaryFolder,
       autoinstall_known_extensions: 'false',

@@ -6,6 +6,7 @@ import pLimit from 'p-limit';
 import picomatch from 'picomatch';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
+import type { CsvFacts } from './csv.js';
 
 /** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
 export interface PartitionValue {
@@ -26,6 +27,7 @@ export interface DataFile {
 export interface Dataset {
   /** The folder that paths are relative to; links in it are resolved. */
   readonly root: string;
+  readonly format: 'parquet' | 'csv';
   readonly files: readonly DataFile[];
   /** The partition columns of each unit. */
   readonly partitions: ReadonlyMap<string, readonly PartitionValue[]>;
@@ -41,21 +43,25 @@ export interface SchemaColumn {
   readonly type: string;
 }
 
-/** What a worker found in a file's footer. */
+/** What a worker found in a file's footer or, for CSV, in the file. */
 export interface FileFacts {
   /** The SHA-256 of the content; null when it was not asked for. */
   readonly sha256: string | null;
+  /** The rows that can be read: of a CSV file its good records. */
   readonly rows: number;
   readonly rowGroups: readonly { readonly rows: number; readonly bytes: number }[];
   readonly schema: readonly SchemaColumn[];
+  /** undefined for Parquet. */
+  readonly csv?: CsvFacts;
 }
 
-const DATA_FILE = /\.(?:parquet|parq|pq)$/i;
+const PARQUET_FILE = /\.(?:parquet|parq|pq)$/i;
+const CSV_FILE = /\.csv(?:\.gz|\.zst)?$/i;
 const DEFAULT_PARTITION = '__HIVE_DEFAULT_PARTITION__';
 
 /**
- * Lists the files of `path`: a file, a folder (all Parquet files below it) or a glob. Names that start with `_` or
- * `.` are passed over; links to folders are not followed. Throws `input` when there is nothing.
+ * Lists the files of `path`: a file, a folder (all Parquet or CSV files below it) or a glob. Names that start with `_` or
+ * `.` are passed over; links to folders are not followed. Throws `input` when there is nothing, or files of both kinds.
  */
 export async function listDataset(options: {
   /** Absolute. */
@@ -64,9 +70,15 @@ export async function listDataset(options: {
   readonly pathText: string;
   readonly baseDir: string;
   readonly ready: string | undefined;
+  /** Whether the job says how its CSV files are written: then a file of any name that it points at is CSV. */
+  readonly csv: boolean;
 }): Promise<Dataset> {
-  const { path, ready } = options;
+  const { path, ready, csv } = options;
   const { root, matches } = await findFiles(options);
+  const format = formatOf(
+    matches.filter(({ data }) => data).map((match) => match.path),
+    csv,
+  );
   const units = new Map<string, string[]>();
   let ignored = 0;
   for (const file of matches) {
@@ -92,12 +104,32 @@ export async function listDataset(options: {
     paths.push(...units.get(unit)!.sort(compareText));
   }
   if (paths.length === 0 && notReady.length === 0) throw nothingFound(path, ignored);
-  return { root, files: await stampAll(root, paths), partitions, notReady, ignored };
+  return { root, format, files: await stampAll(root, paths), partitions, notReady, ignored };
+}
+
+/** The one format of a job's files. Throws `input` when both are there. */
+function formatOf(paths: readonly string[], csv: boolean): 'parquet' | 'csv' {
+  const parquet = paths.find((path) => (csv ? PARQUET_FILE.test(path) : !CSV_FILE.test(path)));
+  const text = paths.find((path) => (csv ? !PARQUET_FILE.test(path) : CSV_FILE.test(path)));
+  if (parquet !== undefined && text !== undefined) {
+    throw new ScorelineError(
+      'input',
+      `input.path: ${shown(text)} is CSV and ${shown(parquet)} is Parquet; give each kind a job of its own, or name one kind with a glob`,
+    );
+  }
+  return text === undefined ? 'parquet' : 'csv';
 }
 
 function nothingFound(path: string, ignored: number): ScorelineError {
   const others = ignored > 0 ? ` (${ignored} other files are there)` : '';
-  return new ScorelineError('input', `input.path ${shown(path)}: no .parquet file found${others}`);
+  return new ScorelineError(
+    'input',
+    `input.path ${shown(path)}: no .parquet or .csv file found${others}`,
+  );
+}
+
+function isDataFile(path: string): boolean {
+  return PARQUET_FILE.test(path) || CSV_FILE.test(path);
 }
 
 /** The unit of a file: its folder relative to the root. */
@@ -148,7 +180,7 @@ async function findFiles(options: {
     const entries = await walk(root, '');
     return {
       root,
-      matches: entries.map((entry) => ({ ...entry, data: DATA_FILE.test(entry.path) })),
+      matches: entries.map((entry) => ({ ...entry, data: isDataFile(entry.path) })),
     };
   }
   const { base, glob } = splitGlob(pathText);
@@ -164,7 +196,7 @@ async function findFiles(options: {
   const matches = (await walk(root, '')).flatMap((entry): Match[] => {
     if (isMatch(entry.path)) return [{ ...entry, data: true }];
     const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
-    return inFolder ? [{ ...entry, data: DATA_FILE.test(entry.path) }] : [];
+    return inFolder ? [{ ...entry, data: isDataFile(entry.path) }] : [];
   });
   return { root, matches };
 }

@@ -76,6 +76,38 @@ const oneOf = <const T extends readonly string[]>(names: T) =>
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
 
+const DELIMITER = 'one character of ASCII that is no letter, digit, quote or line end';
+const QUOTE = 'one character of ASCII that is no letter or digit, or "" where nothing is quoted';
+
+/** The schema of `input.csv`. */
+const csvSchema = section({
+  delimiter: z
+    .string({ error: DELIMITER })
+    .regex(/^[\t!#-/:-@[-`{-~ ]$/, { error: DELIMITER })
+    .default(',')
+    .describe('The character between fields.'),
+  quote: z
+    .string({ error: QUOTE })
+    .regex(/^[!-/:-@[-`{-~]?$/, { error: QUOTE })
+    .default('"')
+    .describe(
+      'The character around fields that hold special ones, doubled where it is one of them.',
+    ),
+  header: z
+    .boolean({ error: 'true or false' })
+    .default(true)
+    .describe('Whether the first record of each file holds the names of its columns.'),
+  columns: columnList('a list of column names')
+    .min(1, { error: 'a list of column names' })
+    .optional()
+    .describe('The names of the columns, in order, where the files have no header.'),
+  null: z
+    .string({ error: 'a text' })
+    .refine((value) => !/[\0\r\n]/.test(value), { error: 'a text on one line' })
+    .default('')
+    .describe('What stands, unquoted, in a field without a value.'),
+}).superRefine(checkCsv, always);
+
 /** The schema of `input`. */
 const inputSchema = section({
   path: path('a local file, folder or glob').describe(
@@ -97,7 +129,12 @@ const inputSchema = section({
     })
     .superRefine(checkDistinct, always)
     .default({})
-    .describe('SQL types of columns that folders give, which are text otherwise, by column name.'),
+    .describe(
+      'SQL types of columns that folders or CSV files give, which are text otherwise, by column name.',
+    ),
+  csv: csvSchema
+    .optional()
+    .describe('How CSV files are written; without it as RFC 4180 says, with a header.'),
 });
 
 /** The schema of `output`. */
@@ -319,6 +356,26 @@ function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): v
     const message = `the name ${sayValue(name)} is taken by ${before.where}${sayCase(name, before.name)}`;
     refuse(issues, ['columns', name], message);
   }
+}
+
+/** What holds between the keys of `input.csv`. */
+function checkCsv(csv: unknown, issues: z.core.$RefinementCtx<unknown>): void {
+  if (!isPlainMap(csv)) return;
+  const { delimiter, quote, header, columns } = csv;
+  if (typeof delimiter === 'string' && delimiter === (quote ?? '"'))
+    refuse(issues, ['delimiter'], 'is the quote, too');
+  if (header === false && columns === undefined)
+    refuse(
+      issues,
+      ['header'],
+      'files without a header need the names of their columns: give columns',
+    );
+  if (header !== false && columns !== undefined)
+    refuse(
+      issues,
+      ['columns'],
+      'the header names the columns: say header: false where there is none',
+    );
 }
 
 /** Adds an issue whose message says all: it gets no "expected". */

@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
 import { didYouMean, nearNames, ScorelineError, shown, systemError } from '../base/errors.js';
+import type { CsvDialect } from './csv.js';
 import { JOB_KEYS, type JobColumn, type JobLimit, jobFileSchema, schemaAt } from './job-schema.js';
 import {
   isPlainMap,
@@ -42,6 +43,8 @@ export interface Job {
     readonly ready: string | undefined;
     /** By column name; SQL types in upper case without spaces. */
     readonly types: readonly { readonly column: string; readonly type: string }[];
+    /** How CSV files are written; undefined where the job does not say, which means RFC 4180 with a header. */
+    readonly csv: CsvDialect | undefined;
   };
   readonly model: { readonly path: string; readonly sha256: string | undefined };
   readonly features: JobFeatures;
@@ -338,6 +341,12 @@ function toJob(checked: CheckedJob, file: string | undefined, baseDir: string): 
       where: input.where,
       ready: input.ready,
       types: types.sort((a, b) => (a.column < b.column ? -1 : 1)),
+      csv: input.csv && {
+        delimiter: input.csv.delimiter,
+        quote: input.csv.quote,
+        columns: input.csv.columns,
+        null: input.csv.null,
+      },
     },
     model: { path: resolve(baseDir, model.path), sha256: model.sha256 },
     features: featuresOf(checked.features),

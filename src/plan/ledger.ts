@@ -33,6 +33,14 @@ export interface PartRecord {
   readonly quarantine: StoredFile | null;
 }
 
+/** What is recorded beside the rows of a CSV file in the store. */
+export interface CsvRecord {
+  readonly key: string;
+  readonly rows: number;
+  /** The records that were set aside; null when there are none. */
+  readonly rejected: StoredFile | null;
+}
+
 /** What is recorded beside the scores of a task. */
 export interface ScoresRecord {
   readonly format: 1;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
-import type { InputLedger, PartRecord, ScoresRecord } from './ledger.js';
+import type { CsvRecord, InputLedger, PartRecord, ScoresRecord } from './ledger.js';
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -47,12 +47,25 @@ export function parseScores(text: string): ScoresRecord | undefined {
   return scoresSchema.safeParse(jsonOf(text)).data;
 }
 
+const csvRecordSchema = z.strictObject({
+  key: digest,
+  rows: count,
+  rejected: storedFileSchema.nullable(),
+});
+
+/** Reads what is recorded beside the rows of a CSV file; undefined when it is damaged. */
+export function parseCsvRecord(text: string): CsvRecord | undefined {
+  return csvRecordSchema.safeParse(jsonOf(text)).data;
+}
+
 const unitSchema = z.strictObject({
   inputs: z.array(z.strictObject({ path: z.string(), sha256: digest, ledger: ledgerSchema })),
   /** The model, then what of the job settled scores and publication: to say later why a unit is to do. */
   model: z.array(digest),
   job: z.record(z.string(), z.json()),
   parts: z.array(partSchema),
+  /** Of the CSV files that have any, in order: the records that were set aside. */
+  rejected: z.array(z.strictObject({ key: digest, file: storedFileSchema })).optional(),
 });
 
 /** What a snapshot holds of one unit. */

@@ -3,6 +3,7 @@
  * model and the job alone, so that every run, on any machine, with any number of workers, makes the same tasks.
  */
 import { type Json, keyOf, sha256 } from '../base/hash.js';
+import { type CsvDialect, dialectJson } from './csv.js';
 import type { DataFile, FileFacts } from './dataset.js';
 import type { ColumnType, InputBinding, OutputBinding } from './signature.js';
 
@@ -26,6 +27,8 @@ export interface ScoringConfig {
   /** The batch size that the model insists on; undefined when it takes any. */
   readonly fixedBatch: number | undefined;
   readonly where: string | undefined;
+  /** How the CSV files are written; undefined for Parquet. */
+  readonly csv: CsvDialect | undefined;
   readonly types: readonly ColumnType[];
   readonly inputs: readonly InputBinding[];
   /** The model outputs that are asked for. */
@@ -120,6 +123,7 @@ export function scoringKeyPart(config: ScoringConfig): Json {
     device: config.device,
     batchRows: config.batchRows,
     where: config.where ?? null,
+    csv: config.csv === undefined ? null : dialectJson(config.csv),
     types: config.types.map(({ column, type }) => ({ column, type })),
     inputs: config.inputs.map(({ name, element, rank, columns }) => ({
       name,

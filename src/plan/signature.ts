@@ -286,8 +286,10 @@ export function castKind(sqlType: string, element: TensorElement): CastKind | un
 export interface ColumnSource {
   readonly name: string;
   readonly type: string;
-  /** Its value comes from the folder's name, as text; `type` is what the job says it is, else VARCHAR. */
+  /** Its value comes from the folder's name. */
   readonly partition: boolean;
+  /** Its value is written as text, in a folder's name or a CSV file: `type` is what the job says it is, else VARCHAR. */
+  readonly written: boolean;
 }
 
 /** The type that a job gives to a column that is stored as text. */
@@ -296,14 +298,25 @@ export interface ColumnType {
   readonly type: string;
 }
 
-/** All columns of a file: its own, then those of its partition. Throws `input` when one hides another. */
+/**
+ * All columns of a file: its own, which in a `csv` are text that `types` say how to read, then those of its partition.
+ * Throws `input` when one hides another.
+ */
 export function columnsOfFile(
   path: string,
   schema: readonly SchemaColumn[],
   partition: readonly PartitionValue[],
   types: readonly ColumnType[],
+  csv: boolean,
 ): ColumnSource[] {
-  const own = schema.map(({ name, type }) => ({ name, type, partition: false }));
+  const typeOf = (name: string): string =>
+    types.find(({ column }) => column === name)?.type ?? 'VARCHAR';
+  const own = schema.map(({ name, type }) => ({
+    name,
+    type: csv ? typeOf(name) : type,
+    partition: false,
+    written: csv,
+  }));
   for (const { name } of partition) {
     const twin = own.find((column) => column.name.toLowerCase() === name.toLowerCase());
     if (twin !== undefined) {
@@ -317,8 +330,9 @@ export function columnsOfFile(
     ...own,
     ...partition.map(({ name }) => ({
       name,
-      type: types.find(({ column }) => column === name)?.type ?? 'VARCHAR',
+      type: typeOf(name),
       partition: true,
+      written: true,
     })),
   ];
 }
@@ -356,9 +370,9 @@ export function columnProblems(
   return [...new Set(problems)];
 }
 
-/** How a column of a file or partition feeds an input: partition values are text that may be read as a value. */
+/** How a column of a file or partition feeds an input: what is written as text may be read as a value. */
 export function castFor(column: ColumnSource, element: TensorElement): CastKind | undefined {
-  if (column.partition && column.type === 'VARCHAR' && element !== 'utf8') return 'text';
+  if (column.written && column.type === 'VARCHAR' && element !== 'utf8') return 'text';
   return castKind(column.type, element);
 }
 

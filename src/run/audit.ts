@@ -4,6 +4,7 @@ import { balances, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { jobRecord, type Prepared } from './prepare.js';
+import type { Converted } from './score.js';
 
 /**
  * What a snapshot will say of a unit, from the parts of its tasks. Throws a bug when a row of an input file is
@@ -13,6 +14,7 @@ export function unitRecord(
   unit: UnitPlan,
   parts: readonly StoredPart[],
   prepared: Prepared,
+  converted: Converted,
 ): UnitRecord {
   const ledgers = new Map<string, Ledger[]>();
   for (const { path, ledger } of parts.flatMap((part) => part.inputs)) {
@@ -28,13 +30,28 @@ export function unitRecord(
       );
     }
     if (facts.sha256 === null) throw new Error(`${file.path} was not hashed`);
-    return { path: file.path, sha256: facts.sha256, ledger };
+    // Records that are none were counted by the scan: no task has seen them.
+    const bad = facts.csv?.rejected ?? 0;
+    const rejected = { rows: bad, scored: 0, quarantined: bad, filtered: 0 };
+    return {
+      path: file.path,
+      sha256: facts.sha256,
+      ledger: bad === 0 ? ledger : sumLedgers([ledger, rejected]),
+    };
+  });
+  const rejected = unit.files.flatMap(({ file, facts }) => {
+    if ((facts.csv?.rejected ?? 0) === 0) return [];
+    const record = converted.get(file.path);
+    if (record?.rejected?.rows !== facts.csv?.rejected)
+      throw new Error(`${file.path}: its bad records are not in the store`);
+    return record?.rejected == null ? [] : [{ key: record.key, file: record.rejected }];
   });
   return {
     inputs,
     model: [...prepared.model.sha256],
     job: jobRecord(prepared),
     parts: parts.map(({ part }) => part),
+    ...(rejected.length === 0 ? {} : { rejected }),
   };
 }
 

@@ -3,15 +3,22 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
-import { type FileStamp, isSettled, stampOf, stampText } from '../base/hash.js';
+import { canonicalJson, type FileStamp, isSettled, stampOf, stampText } from '../base/hash.js';
+import { type CsvDialect, type CsvFacts, dialectJson } from '../plan/csv.js';
 import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
-import { type FileAnswer, type FileRef, fromWire } from '../worker/protocol.js';
+import {
+  type DescribeCsv,
+  type FileAnswer,
+  type FileRef,
+  fromWire,
+  toWire,
+} from '../worker/protocol.js';
 import { askPatiently, type Pool, WorkerDied } from './pool.js';
 import type { Output } from './store.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 1;
+const CACHE_FORMAT = 2;
 
 interface CachedFile {
   readonly stamp: string;
@@ -21,6 +28,7 @@ interface CachedFile {
   readonly groups: readonly number[];
   /** The place of its schema among the cache's schemas. */
   readonly schema: number;
+  readonly csv?: CsvFacts;
 }
 
 interface CachedModel {
@@ -75,9 +83,9 @@ export class DescriptionCache {
     return this.schemas.push(schema) - 1;
   }
 
-  /** The facts of a file, if it is what it was when they were found. */
-  file(file: DataFile): FileFacts | undefined {
-    const cached = this.files.get(file.absolute);
+  /** The facts of a file, if it is what it was when they were found; of a CSV file, as read in a dialect. */
+  file(file: DataFile, dialect: CsvDialect | undefined): FileFacts | undefined {
+    const cached = this.files.get(nameOf(file, dialect));
     if (cached === undefined || cached.stamp !== stampText(file.stamp)) return undefined;
     const schema = this.schemas[cached.schema];
     if (schema === undefined) return undefined;
@@ -85,18 +93,25 @@ export class DescriptionCache {
     for (let i = 0; i + 1 < cached.groups.length; i += 2) {
       rowGroups.push({ rows: cached.groups[i]!, bytes: cached.groups[i + 1]! });
     }
-    return { sha256: cached.sha256, rows: cached.rows, rowGroups, schema };
+    const { sha256, rows, csv } = cached;
+    return { sha256, rows, rowGroups, schema, ...(csv === undefined ? {} : { csv }) };
   }
 
   /** Keeps the facts of a file, unless it was written so lately that it may be written again unseen. */
-  keepFile(absolute: string, stamp: FileStamp, facts: FileFacts, nowNs: bigint): void {
+  keepFile(
+    file: DataFile,
+    dialect: CsvDialect | undefined,
+    { stamp, facts }: { readonly stamp: FileStamp; readonly facts: FileFacts },
+    nowNs: bigint,
+  ): void {
     if (!isSettled(stamp, nowNs)) return;
-    this.files.set(absolute, {
+    this.files.set(nameOf(file, dialect), {
       stamp: stampText(stamp),
       sha256: facts.sha256,
       rows: facts.rows,
       groups: facts.rowGroups.flatMap(({ rows, bytes }) => [rows, bytes]),
       schema: this.internSchema(facts.schema),
+      ...(facts.csv === undefined ? {} : { csv: facts.csv }),
     });
     this.dirty = true;
   }
@@ -143,6 +158,11 @@ export class DescriptionCache {
     await writeFileWhole(this.path, JSON.stringify(content));
     this.dirty = false;
   }
+}
+
+/** The name of a file in the cache: no path holds a NUL. */
+function nameOf({ absolute }: DataFile, dialect: CsvDialect | undefined): string {
+  return dialect === undefined ? absolute : `${absolute}\0${canonicalJson(dialectJson(dialect))}`;
 }
 
 /** What the workers of a run are asked through, started when the first question comes. */
@@ -202,17 +222,19 @@ export interface Descriptions {
 /** Describes files; with `hash`, their contents' SHA-256 too. Throws what is the machine's fault. */
 export async function describeFiles(options: {
   readonly files: readonly DataFile[];
+  /** How they are written, if they are CSV: then they are read to the end, and hashed, in any case. */
+  readonly csv: CsvDialect | undefined;
   readonly hash: boolean;
   readonly cache: DescriptionCache;
   readonly pool: OpenPool;
   readonly nowNs: () => bigint;
 }): Promise<Descriptions> {
-  const { files, hash, cache } = options;
+  const { files, csv, hash, cache } = options;
   const facts = new Map<string, FileFacts>();
   const failures = new Map<string, Error>();
   const unknown: DataFile[] = [];
   for (const file of files) {
-    const known = cache.file(file);
+    const known = cache.file(file, csv);
     if (known === undefined || (hash && known.sha256 === null)) unknown.push(file);
     else facts.set(file.path, known);
   }
@@ -220,20 +242,15 @@ export async function describeFiles(options: {
     const pool = options.pool();
     const byPath = new Map(unknown.map((file) => [file.path, file]));
     await Promise.all(
-      shares(unknown, pool.size).map(async (share) => {
-        for (const answer of await askAbout(pool, share, hash)) {
+      shares(unknown, csv === undefined ? pool.size : undefined).map(async (share) => {
+        for (const answer of await askAbout(pool, share, csv, hash)) {
           if ('error' in answer) {
             failures.set(answer.path, failureOf(answer));
           } else if (stampText(answer.stamp) !== stampText(byPath.get(answer.path)!.stamp)) {
             failures.set(answer.path, changed(answer.path));
           } else {
             facts.set(answer.path, answer.facts);
-            cache.keepFile(
-              byPath.get(answer.path)!.absolute,
-              answer.stamp,
-              answer.facts,
-              options.nowNs(),
-            );
+            cache.keepFile(byPath.get(answer.path)!, csv, answer, options.nowNs());
           }
         }
       }),
@@ -252,9 +269,10 @@ function failureOf(answer: Extract<FileAnswer, { error: unknown }>): Error {
   throw error;
 }
 
-/** Files in shares: a few for each worker, so that large ones do not gather in one. */
-function shares(files: readonly DataFile[], workers: number): FileRef[][] {
-  const size = Math.min(64, Math.max(1, Math.ceil(files.length / (workers * 4))));
+/** Files in shares: a few for each worker, so that large ones do not gather in one; or one by one. */
+function shares(files: readonly DataFile[], workers: number | undefined): FileRef[][] {
+  const size =
+    workers === undefined ? 1 : Math.min(64, Math.max(1, Math.ceil(files.length / (workers * 4))));
   const result: FileRef[][] = [];
   for (let start = 0; start < files.length; start += size) {
     result.push(files.slice(start, start + size).map(({ path, absolute }) => ({ path, absolute })));
@@ -266,9 +284,14 @@ function shares(files: readonly DataFile[], workers: number): FileRef[][] {
 async function askAbout(
   pool: Pool,
   files: readonly FileRef[],
+  csv: CsvDialect | undefined,
   hash: boolean,
 ): Promise<readonly FileAnswer[]> {
   try {
+    if (csv !== undefined) {
+      const [file] = files;
+      return file === undefined ? [] : [await askForCsv(pool, { file, dialect: csv })];
+    }
     return files.length === 1
       ? await askPatiently(pool, 'describe-files', { files, hash })
       : await pool.ask('describe-files', { files, hash });
@@ -286,6 +309,15 @@ async function askAbout(
     }
   }
   const answers: FileAnswer[] = [];
-  for (const file of files) answers.push(...(await askAbout(pool, [file], hash)));
+  for (const file of files) answers.push(...(await askAbout(pool, [file], csv, hash)));
   return answers;
+}
+
+async function askForCsv(pool: Pool, ask: DescribeCsv): Promise<FileAnswer> {
+  try {
+    return await askPatiently(pool, 'describe-csv', ask);
+  } catch (error) {
+    if (error instanceof WorkerDied) throw error;
+    return { path: ask.file.path, error: toWire(error) };
+  }
 }

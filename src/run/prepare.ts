@@ -3,6 +3,8 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { bytesOfElement } from '../base/elements.js';
 import { didYouMean, errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { canonicalJson } from '../base/hash.js';
+import { dialectJson, RFC_4180 } from '../plan/csv.js';
 import { type Dataset, type FileFacts, listDataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
@@ -53,8 +55,14 @@ export interface PrepareTools {
 
 /** Lists the input of a job. Throws `input` when nothing is there, `usage` when the output lies in it. */
 export async function listInput(job: Job): Promise<Dataset> {
-  const { path, pathText, ready } = job.input;
-  const dataset = await listDataset({ path, pathText, ready, baseDir: job.baseDir });
+  const { path, pathText, ready, csv } = job.input;
+  const dataset = await listDataset({
+    path,
+    pathText,
+    ready,
+    baseDir: job.baseDir,
+    csv: csv !== undefined,
+  });
   refuseOverlap(job, dataset.root);
   return dataset;
 }
@@ -67,6 +75,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
   const { device } = job.run;
   const columns = job.features.by === 'list' ? job.features.columns.length : undefined;
   const cached = await cache.model(path, device, columns);
+  const csv = dataset.format === 'csv' ? (job.input.csv ?? RFC_4180) : undefined;
   const [model, descriptions] = await Promise.all([
     // First, because it takes longest.
     describeModel({
@@ -82,6 +91,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     }),
     describeFiles({
       files: dataset.files,
+      csv,
       hash: tools.hash,
       cache,
       pool: tools.pool,
@@ -126,6 +136,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     }),
     fixedBatch: binding.fixedBatch,
     where: job.input.where,
+    csv,
     types: job.input.types,
     inputs: binding.inputs,
     outputs: [...new Set(binding.outputs.map(({ output }) => output))],
@@ -220,7 +231,13 @@ function checkSchemas(
     let verdict = known.get(key);
     if (verdict === undefined) {
       try {
-        const columns = columnsOfFile(path, fact.schema, partition, job.input.types);
+        const columns = columnsOfFile(
+          path,
+          fact.schema,
+          partition,
+          job.input.types,
+          dataset.format === 'csv',
+        );
         verdict = { columns, problems: problemsOf(columns) };
       } catch (error) {
         if (!(error instanceof ScorelineError)) throw error;
@@ -250,15 +267,15 @@ export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool):
   }
 }
 
-/** Refuses a type for a column that does not come from a folder's name: Parquet files say their own types. */
+/** Refuses a type for a column that is not written as text: Parquet files say their own types. */
 function refuseIdleTypes({ input }: Job, rows: CheckedSchemas['rows']): void {
   const columns = rows.flat();
   for (const { column } of columns.length === 0 ? [] : input.types) {
     const known = columns.filter(({ name }) => name === column);
-    if (known.some(({ partition }) => partition)) continue;
+    if (known.some(({ written }) => written)) continue;
     const why =
       known.length > 0
-        ? 'is stored in the files with a type of its own; only columns that folders give take one'
+        ? 'is stored in the files with a type of its own; only columns of CSV files and those that folders give take one'
         : `is no column of the input${didYouMean(column, [...new Set(columns.map(({ name }) => name))])}`;
     throw new ScorelineError('usage', `input.types "${shown(column)}": ${why}`);
   }
@@ -314,6 +331,7 @@ export function jobRecord({ job, scoring, publishing }: Prepared): Record<string
     'input.key': job.input.key ?? '',
     'input.where': scoring.where ?? '',
     'input.types': JSON.stringify(scoring.types),
+    'input.csv': scoring.csv === undefined ? '' : canonicalJson(dialectJson(scoring.csv)),
     features: JSON.stringify(scoring.inputs.map(({ name, columns }) => [name, columns])),
     'output.keep': JSON.stringify(publishing.keep.map(({ name, type }) => [name, type])),
     'output.columns': JSON.stringify(

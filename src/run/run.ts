@@ -178,11 +178,11 @@ async function execute(
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output) };
 }
 
-function audit(prepared: Prepared, { parts }: Scored): Publication {
+function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
   const units = new Map<string, UnitRecord>();
   for (const unit of prepared.units) {
     const unitParts = unit.tasks.map((task) => parts.get(keyOf(task))!);
-    units.set(unit.unit, unitRecord(unit, unitParts, prepared));
+    units.set(unit.unit, unitRecord(unit, unitParts, prepared, converted));
   }
   return { name: prepared.job.name, extension: dataExtension(prepared.job.output), units };
 }
@@ -215,8 +215,7 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
       `not ready, for want of ${shown(job.input.ready ?? '')}: ${names.join(', ')}${more}`,
     );
   }
-  if (dataset.ignored > 0)
-    notes.push(`files that are not Parquet, passed over: ${dataset.ignored}`);
+  if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);
   if (model.deviceNote !== undefined) notes.push(model.deviceNote);
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);

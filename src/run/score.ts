@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
-import { type Ledger, sumLedgers } from '../plan/ledger.js';
-import type { Manifest, StoredPart } from '../plan/manifest.js';
-import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
+import { csvKey } from '../plan/csv.js';
+import type { DataFile, FileFacts } from '../plan/dataset.js';
+import { type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
+import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
+import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { tooManyBadRows } from './audit.js';
@@ -39,8 +41,12 @@ export interface Scored {
   readonly parts: ReadonlyMap<string, StoredPart>;
   /** Units that could not be scored after all, and why. */
   readonly failures: ReadonlyMap<string, readonly Error[]>;
+  readonly converted: Converted;
   readonly tally: Tally;
 }
+
+/** By path: the CSV files that had to be in the store as Parquet, and those that have bad records. */
+export type Converted = ReadonlyMap<string, CsvRecord>;
 
 /** How often a task is tried before its failure is taken for the machine's. */
 const ATTEMPTS = 3;
@@ -54,6 +60,18 @@ export class Tally {
   scoredTasks = 0;
   reusedTasks = 0;
   batchDependent = false;
+
+  /** Adds the records of CSV files that are none. */
+  reject(files: readonly { readonly facts: FileFacts }[]): void {
+    const bad = sumRejected(files);
+    this.ledger = sumLedgers([
+      this.ledger,
+      { rows: bad, scored: 0, quarantined: bad, filtered: 0 },
+    ]);
+    for (const { facts } of files) {
+      this.examples.push(...(facts.csv?.examples ?? []).slice(0, 3 - this.examples.length));
+    }
+  }
 
   /** Adds what a task found. */
   add(result: TaskResult): void {
@@ -83,31 +101,40 @@ export async function scoreMissing(
   const tally = new Tally();
   const parts = new Map<string, StoredPart>();
   const failures = new Map<string, Error[]>();
+  const blame = (unit: string) => async (error: unknown) => {
+    if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
+    failures.set(unit, [...(failures.get(unit) ?? []), error]);
+  };
   const tasks = prepared.units.flatMap((unit) => unit.tasks);
   const missing = await missingTasks(tasks, tools.output, parts);
   tally.reusedTasks = parts.size;
-  const toCheck =
-    prepared.job.input.key === undefined
-      ? []
-      : prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
-  if (missing.length === 0 && toCheck.length === 0) return { parts, failures, tally };
+  const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
+  const toCheck = prepared.job.input.key === undefined ? [] : toDo;
+
+  const converter = new Converter(prepared, published, tools);
+  const rejecting = prepared.units.flatMap(withBadRecords);
+  const plannedRows = sumRows(tasks) + sumRejected(rejecting);
+  tally.reject(toDo.flatMap(withBadRecords));
+  refuseTooMany(prepared, tally, plannedRows);
+  for (const { file, facts } of rejecting) {
+    await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
+  }
+  const { converted } = converter;
+  if (missing.length === 0 && toCheck.length === 0) return { parts, failures, converted, tally };
 
   const pool = tools.pool();
   pool.warm(missing.length + toCheck.length);
   await checkWhere(prepared, tools.pool);
   const rows = sumRows(missing);
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
-  const plannedRows = sumRows(tasks);
-  const blame = (unit: string) => async (error: unknown) => {
-    if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
-    failures.set(unit, [...(failures.get(unit) ?? []), error]);
-  };
-  const keyChecks = toCheck.map((unit) => checkKey(unit, prepared, pool).catch(blame(unit.unit)));
+  const keyChecks = toCheck.map((unit) =>
+    checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
+  );
   // Long tasks first, so that workers end together. The order of completion changes nothing.
   const scoring = [...missing]
     .sort((a, b) => b.rows - a.rows)
     .map((task, index) =>
-      scoreTask(task, prepared, tools, index === 0)
+      scoreTask(task, prepared, tools, { converter, probeBatch: index === 0 })
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
           tally.add(result);
@@ -116,7 +143,7 @@ export async function scoreMissing(
         .catch(blame(task.unit)),
     );
   await Promise.all([...keyChecks, ...scoring]);
-  return { parts, failures, tally };
+  return { parts, failures, converted, tally };
 }
 
 async function missingTasks(
@@ -137,6 +164,15 @@ async function missingTasks(
 export function keyOf(task: Task): string {
   if (task.partKey === undefined) throw new Error(`task ${taskName(task)} has no key`);
   return task.partKey;
+}
+
+/** The CSV files of a unit that hold records that are none. */
+function withBadRecords({ files }: UnitPlan): readonly UnitPlan['files'][number][] {
+  return files.filter(({ facts }) => (facts.csv?.rejected ?? 0) > 0);
+}
+
+function sumRejected(files: readonly { readonly facts: FileFacts }[]): number {
+  return files.reduce((sum, { facts }) => sum + (facts.csv?.rejected ?? 0), 0);
 }
 
 function sumRows(tasks: readonly Task[]): number {
@@ -166,19 +202,24 @@ function refuseTooMany({ job }: Prepared, tally: Tally, plannedRows: number): vo
 async function checkKey(
   unit: UnitPlan,
   { job, dataset, scoring }: Prepared,
+  converter: Converter,
   pool: Pool,
 ): Promise<void> {
   const { key } = job.input;
   if (key === undefined || unit.tasks.length === 0) return;
-  const files = unit.files.map(({ file, facts }) =>
-    orderFile({ file, facts, rowStart: 0, rowEnd: facts.rows }),
+  const files = await Promise.all(
+    unit.files
+      .filter(({ facts }) => facts.rows > 0)
+      .map(({ file, facts }) =>
+        converter.orderFile({ file, facts, rowStart: 0, rowEnd: facts.rows }),
+      ),
   );
   const ask = {
     unit: unit.unit,
     key,
-    files: files.filter(({ fileRows }) => fileRows > 0),
+    files,
     partition: dataset.partitions.get(unit.unit) ?? [],
-    scoring: { where: scoring.where, types: scoring.types },
+    scoring: { where: scoring.where, types: scoring.types, csv: scoring.csv },
   };
   await askPatiently(pool, 'check-key', ask).catch((error: unknown) => {
     if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
@@ -193,7 +234,7 @@ async function scoreTask(
   task: Task,
   prepared: Prepared,
   { output, temporary, pool, onEvent }: ScoreTools,
-  probeBatch: boolean,
+  { converter, probeBatch }: { readonly converter: Converter; readonly probeBatch: boolean },
 ): Promise<TaskResult> {
   const { job, dataset, model, scoring, publishing, shownModel } = prepared;
   const name = taskName(task);
@@ -201,7 +242,7 @@ async function scoreTask(
   const scoreKey = task.scoreKey!;
   const order: Omit<TaskOrder, 'temporaryFolder'> = {
     name,
-    files: task.files.map(orderFile),
+    files: await Promise.all(task.files.map((file) => converter.orderFile(file))),
     rows: task.rows,
     partition: dataset.partitions.get(task.unit) ?? [],
     model: {
@@ -235,7 +276,74 @@ async function scoreTask(
   }
 }
 
-function orderFile({ file, facts, rowStart, rowEnd }: Task['files'][number]): OrderFile {
-  const { path, absolute, stamp } = file;
-  return { path, absolute, stamp, schema: facts.schema, fileRows: facts.rows, rowStart, rowEnd };
+/** Has CSV files converted to Parquet when their rows are needed, each once. */
+class Converter {
+  private readonly prepared: Prepared;
+  private readonly published: Manifest | undefined;
+  private readonly tools: ScoreTools;
+  private readonly started = new Map<string, Promise<void>>();
+  readonly converted = new Map<string, CsvRecord>();
+
+  constructor(prepared: Prepared, published: Manifest | undefined, tools: ScoreTools) {
+    this.prepared = prepared;
+    this.published = published;
+    this.tools = tools;
+  }
+
+  /** A range of rows as a worker reads it: of a CSV file, from its rows in the store. */
+  async orderFile({ file, facts, rowStart, rowEnd }: TaskFile): Promise<OrderFile> {
+    const { path } = file;
+    const own = { path, schema: facts.schema, fileRows: facts.rows, rowStart, rowEnd };
+    const key = this.keyOf(file, facts);
+    if (key === undefined) return { ...own, absolute: file.absolute, stamp: file.stamp };
+    const started = this.started.get(path) ?? this.convert(file, facts, key);
+    this.started.set(path, started);
+    await started;
+    const absolute = join(this.tools.output.csvFolder(key), 'rows.parquet');
+    return { ...own, absolute, stamp: await stampOf(absolute) };
+  }
+
+  /** Makes the record of a CSV file known: from the store, from what is published, or by converting it. */
+  async record(file: DataFile, facts: FileFacts): Promise<void> {
+    const key = this.keyOf(file, facts);
+    if (key === undefined) return;
+    const published = unitOf(this.published, file.unit)?.rejected?.find(
+      (rejected) => rejected.key === key,
+    );
+    if (published === undefined) await this.convert(file, facts, key);
+    else this.converted.set(file.path, { key, rows: facts.rows, rejected: published.file });
+  }
+
+  private keyOf({ path }: DataFile, { sha256 }: FileFacts): string | undefined {
+    const { csv } = this.prepared.scoring;
+    return csv === undefined || sha256 === null ? undefined : csvKey(path, sha256, csv);
+  }
+
+  private async convert(file: DataFile, facts: FileFacts, key: string): Promise<void> {
+    const { output, temporary, pool } = this.tools;
+    const { csv } = this.prepared.scoring;
+    if (csv === undefined || facts.csv === undefined)
+      throw new Error(`${file.path} is no CSV file`);
+    let record = await output.readCsv(key);
+    if (record === undefined) {
+      const { path, absolute, stamp } = file;
+      const workers = pool();
+      const files = this.prepared.dataset.files.length;
+      record = await askPatiently(workers, 'convert-csv', {
+        file: { path, absolute, stamp },
+        dialect: csv,
+        key,
+        columns: facts.schema.map(({ name }) => name),
+        rows: facts.rows,
+        facts: facts.csv,
+        folder: output.csvFolder(key),
+        temporaryFolder: join(temporary, `csv-${key}`),
+        threads: Math.max(1, Math.floor(workers.size / files)),
+      }).catch((error: unknown) => {
+        if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
+        throw deathAsError(error, `converting ${shown(path)}`);
+      });
+    }
+    this.converted.set(file.path, record);
+  }
 }

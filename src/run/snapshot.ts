@@ -202,6 +202,18 @@ async function build(
         await place(join(source, stored), inSnapshot, old);
       }
     }
+    for (const [index, { key }] of (manifest.units[unit]?.rejected ?? []).entries()) {
+      const oldIndex = oldUnit?.rejected?.findIndex((record) => record.key === key) ?? -1;
+      const nameIn = (name: string, at: number): string =>
+        join('quarantine', unit, partFileName(name, at, 'rejected.parquet'));
+      await place(
+        join(output.csvFolder(key), 'rejected.parquet'),
+        nameIn(manifest.name, index),
+        latest === undefined || oldIndex < 0
+          ? undefined
+          : join(latest.folder, nameIn(latest.manifest.name, oldIndex)),
+      );
+    }
   }
   await writeFileWhole(join(folder, 'manifest.json'), manifestText(manifest));
 }

@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, makeFolder, removeTree, writeFileWhole } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
-import { parseStoredPart, type StoredPart } from '../plan/manifest.js';
+import type { CsvRecord } from '../plan/ledger.js';
+import { parseCsvRecord, parseStoredPart, type StoredPart } from '../plan/manifest.js';
 
 const MARKER = 'scoreline.json';
 const FORMAT = 1;
@@ -85,6 +86,21 @@ export class Output {
     return join(this.root, 'store', 'parts', key.slice(0, 2), key);
   }
 
+  /** Where the rows of a CSV file are, or are to be, as Parquet. */
+  csvFolder(key: string): string {
+    return join(this.root, 'store', 'csv', key.slice(0, 2), key);
+  }
+
+  /** What is recorded of a CSV file's rows, if the store has them. Throws `environment` when it is damaged. */
+  async readCsv(key: string): Promise<CsvRecord | undefined> {
+    return readRecord(
+      join(this.csvFolder(key), 'csv.json'),
+      key,
+      parseCsvRecord,
+      (record) => record.key,
+    );
+  }
+
   /** Whether the store has the scores of a key: what is visible is whole. */
   async hasScores(key: string): Promise<boolean> {
     return (await listFolder(this.scoreFolder(key))).includes('scores.json');
@@ -93,19 +109,7 @@ export class Output {
   /** The part of a key, if the store has it. Throws `environment` when it is damaged. */
   async readPart(key: string): Promise<StoredPart | undefined> {
     const path = join(this.partFolder(key), 'part.json');
-    let text: string;
-    try {
-      text = await readFile(path, 'utf8');
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw systemError(error, `cannot read ${shown(path)}`);
-    }
-    const stored = parseStoredPart(text);
-    if (stored?.part.key === key) return stored;
-    throw new ScorelineError(
-      'environment',
-      `${shown(path)}: damaged; remove its folder and run again`,
-    );
+    return readRecord(path, key, parseStoredPart, ({ part }) => part.key);
   }
 
   /** A temporary folder of this process's own. */
@@ -118,6 +122,28 @@ export class Output {
     }
     return path;
   }
+}
+
+/** A record of the store that says its own key; undefined when it is not there. */
+async function readRecord<Parsed>(
+  path: string,
+  key: string,
+  parse: (text: string) => Parsed | undefined,
+  keyIn: (record: Parsed) => string,
+): Promise<Parsed | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw systemError(error, `cannot read ${shown(path)}`);
+  }
+  const record = parse(text);
+  if (record !== undefined && keyIn(record) === key) return record;
+  throw new ScorelineError(
+    'environment',
+    `${shown(path)}: damaged; remove its folder and run again`,
+  );
 }
 
 function parseJson(text: string): unknown {

@@ -19,7 +19,7 @@ import {
   type ModelRef,
   toWire,
 } from './protocol.js';
-import { checkUnchanged, segmentSql, segmentsOf, unifyColumns } from './read.js';
+import { checkUnchanged, failedSql, segmentSql, segmentsOf, unifyColumns } from './read.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
 export async function describeModel(
@@ -349,19 +349,31 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
 export async function checkKeyUnique(database: Database, ask: CheckKey): Promise<void> {
   const { unit, key, files, partition, scoring } = ask;
   const name = `"${key.replaceAll('"', '""')}"`;
-  const segments = segmentsOf({ files, partition, types: scoring.types });
-  const select = [`${name} AS key`];
-  if (scoring.where !== undefined)
-    select.push(`coalesce(CAST((\n${scoring.where}\n) AS BOOLEAN), false) AS passes`);
-  const source = segments.map((segment) => segmentSql(segment, select)).join(' UNION ALL ');
-  const rows =
-    scoring.where === undefined ? `(${source})` : `(SELECT key FROM (${source}) WHERE passes)`;
-  const where = `partition ${shown(unit === '' ? '.' : unit)}: input.key "${shown(key)}"`;
+  const segments = segmentsOf({
+    files,
+    partition,
+    types: scoring.types,
+    csv: scoring.csv !== undefined,
+  });
+  const where =
+    scoring.where === undefined
+      ? 'true'
+      : `coalesce(CAST((\n${scoring.where}\n) AS BOOLEAN), false)`;
+  const source = segments
+    .map((segment) => {
+      // Rows that are set aside for what stands in them are not published, so their keys do not count.
+      const failed = failedSql(segment);
+      const passes = failed === undefined ? where : `(${where} AND NOT (${failed}))`;
+      return segmentSql(segment, [`${name} AS key`, `${passes} AS passes`]);
+    })
+    .join(' UNION ALL ');
+  const rows = `(SELECT key FROM (${source}) WHERE passes)`;
+  const subject = `partition ${shown(unit === '' ? '.' : unit)}: input.key "${shown(key)}"`;
   if (unifyColumns(segments).get(key) === undefined) {
     const types = new Set(segments.map(({ columns }) => columns.find((c) => c.name === key)?.type));
     throw new ScorelineError(
       'input',
-      `${where} has different types in its files: ${[...types].join(', ')}`,
+      `${subject} has different types in its files: ${[...types].join(', ')}`,
     );
   }
   try {
@@ -371,7 +383,7 @@ export async function checkKeyUnique(database: Database, ask: CheckKey): Promise
         `FROM (SELECT key, lag(key) OVER () AS previous FROM ${rows})`,
     );
     const nulls = Number(totals?.n) - Number(totals?.given);
-    if (nulls > 0) throw new ScorelineError('input', `${where} is null in ${nulls} rows`);
+    if (nulls > 0) throw new ScorelineError('input', `${subject} is null in ${nulls} rows`);
     let unique = Number(totals?.falls) === 0;
     if (!unique) {
       const [counted] = await database.rows(
@@ -387,9 +399,9 @@ export async function checkKeyUnique(database: Database, ask: CheckKey): Promise
     const examples = twins
       .map((twin) => `${shown(String(twin.key), 40)} (${twin.n} times)`)
       .join(', ');
-    throw new ScorelineError('input', `${where} is not unique: ${examples}`);
+    throw new ScorelineError('input', `${subject} is not unique: ${examples}`);
   } catch (error) {
-    throw duckdbError(error, where, 'input');
+    throw duckdbError(error, subject, 'input');
   }
 }
 

@@ -21,7 +21,8 @@ import {
   type InputBinding,
 } from '../plan/signature.js';
 import type { QuarantineReason } from './quarantine.js';
-import type { FetchColumn, Segment } from './read.js';
+import { type FetchColumn, failedColumn, type Segment } from './read.js';
+import { readTextSql } from './text-cast.js';
 
 /** How a fetched column becomes a feature, after what SQL has done. */
 type Conversion = 'none' | 'narrow' | 'from-int64' | 'from-uint64';
@@ -44,6 +45,8 @@ interface FeaturePlan {
 export interface FeaturesPlan {
   readonly fetch: readonly FetchColumn[];
   readonly features: readonly FeaturePlan[];
+  /** Columns whose text cannot be read in some rows, and the fetched column that says in which. */
+  readonly casts: readonly { readonly column: string; readonly failed: number }[];
 }
 
 /** Plans the features of a segment. Throws `input` with every column that does not fit. */
@@ -79,7 +82,11 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
       };
     }),
   );
-  return { fetch, features };
+  const casts = segment.casts.map(({ column }, index) => ({
+    column,
+    failed: add(failedColumn(index), 'bool'),
+  }));
+  return { fetch, features, casts };
 }
 
 function elementOfInput(input: InputBinding): ElementType {
@@ -101,7 +108,13 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
   const x = quoteName(column.name);
   const target = sqlTypeOfElement(element);
   const kind = castFor(column, element);
-  if (kind === 'text') return textCast(x, element);
+  if (kind === 'text') {
+    const cast = textCast(x, element);
+    // The one value of a folder is known to be there: that it cannot be read is seen from its being missing.
+    return column.partition
+      ? cast
+      : { ...cast, failed: `${x} IS NOT NULL AND (${cast.value}) IS NULL` };
+  }
   if (kind === 'sql') return wideCast(x, column.type, element);
   const source = elementOfSqlType(column.type);
   if (kind === undefined || source === undefined)
@@ -131,13 +144,10 @@ function castSql(column: ColumnSource, element: ElementType): Cast {
 function textCast(x: string, element: ElementType): Cast {
   if (element === 'float32' || element === 'float64') {
     const conversion = element === 'float32' ? 'narrow' : 'none';
-    return { value: `TRY_CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion };
+    return { value: readTextSql(x, 'DOUBLE'), fetched: 'float64', conversion };
   }
-  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
-  if (element === 'bool') return { value, fetched: element, conversion: 'none' };
-  // DuckDB reads '2.7' as the integer 3: only what is whole converts.
-  const whole = `CASE WHEN TRY_CAST(${x} AS DECIMAL(38, 10)) = ${value} THEN ${value} END`;
-  return { value: whole, fetched: element, conversion: 'none' };
+  const value = readTextSql(x, sqlTypeOfElement(element));
+  return { value, fetched: element, conversion: 'none' };
 }
 
 /** DECIMAL and 128-bit integers, which no typed array holds; ENUM and UUID as text. */
@@ -212,6 +222,11 @@ export function toFeatures(
   arena: Arena,
 ): FeatureBatch {
   const bad = new Map<number, { reason: QuarantineReason; column: string }>();
+  for (const { column, failed } of plan.casts) {
+    eachTrue(columnOf(source, failed, 'bool'), rows, (row) => {
+      if (!bad.has(row)) bad.set(row, { reason: 'cast_failed', column });
+    });
+  }
   const columns = plan.features.map((feature) => {
     const fetched = columnOf(source, feature.value, feature.fetched);
     if (feature.failed !== undefined) {

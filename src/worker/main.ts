@@ -84,6 +84,15 @@ type Handlers = {
 const handlers: Handlers = {
   'describe-model': (ask) => describeModel(ask, openSession),
   'describe-files': ({ files, hash }) => describeFiles(openDatabase, reopenDatabase, files, hash),
+  'describe-csv': async (ask) => {
+    const { describeCsv } = await import('./csv.js');
+    return describeCsv(ask);
+  },
+  'convert-csv': async (ask) => {
+    if (setup === undefined) throw new Error('a request came before the setup');
+    const { convertCsv } = await import('./csv.js');
+    return convertCsv(ask, setup);
+  },
   'check-expression': async (ask) => {
     await checkExpressionText(await openDatabase(), ask);
     return null;

@@ -319,7 +319,7 @@ function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number)
 }
 
 /** The rows set aside: their original columns (not those of the folder), their place and the reason. */
-function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string {
+function quarantineSql(order: TaskOrder, segments: readonly Segment[]): string {
   const types = unifyColumns(segments);
   const names = [
     ...new Set(
@@ -333,7 +333,8 @@ function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string 
   const rows = segments.map((segment) => {
     const own = new Set(segment.columns.map(({ name }) => name));
     const columns = names.map((name, i) => {
-      const type = types.get(name) ?? 'VARCHAR';
+      // What was CSV is shown as it was written.
+      const type = order.scoring.csv === undefined ? (types.get(name) ?? 'VARCHAR') : 'VARCHAR';
       return own.has(name)
         ? `CAST(${quoteName(name)} AS ${type}) AS q${i}`
         : `CAST(NULL AS ${type}) AS q${i}`;
@@ -343,7 +344,7 @@ function quarantineSql(_order: TaskOrder, segments: readonly Segment[]): string 
       `([${paths}])[CAST(file_index AS BIGINT) + 1] AS place_file`,
       'file_row_number AS place_row',
     );
-    return segmentSql(segment, columns);
+    return segmentSql(segment, columns, { raw: true });
   });
   const outer = names.map((name, i) => `q${i} AS ${quoteName(name)}`);
   outer.push(

@@ -1,8 +1,9 @@
 /** The messages between the parent and its workers, and how errors cross from one to the other. */
 import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
+import type { CsvDialect, CsvFacts } from '../plan/csv.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
-import type { InputLedger, PartRecord } from '../plan/ledger.js';
+import type { CsvRecord, InputLedger, PartRecord } from '../plan/ledger.js';
 import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 
@@ -97,6 +98,8 @@ export interface Requests {
     readonly ask: { readonly files: readonly FileRef[]; readonly hash: boolean };
     readonly answer: readonly FileAnswer[];
   };
+  'describe-csv': { readonly ask: DescribeCsv; readonly answer: FileAnswer };
+  'convert-csv': { readonly ask: ConvertCsv; readonly answer: CsvRecord };
   'check-expression': { readonly ask: CheckExpression; readonly answer: null };
   'check-key': { readonly ask: CheckKey; readonly answer: null };
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
@@ -122,6 +125,28 @@ export interface DescribeModel {
   readonly columns: number | undefined;
 }
 
+/** A CSV file to scan: what `describe-files` is for Parquet. */
+export interface DescribeCsv {
+  readonly file: FileRef;
+  readonly dialect: CsvDialect;
+}
+
+/** A CSV file whose good records are to be in the store as Parquet, and its bad ones beside them. */
+export interface ConvertCsv {
+  readonly file: FileRef & { readonly stamp: FileStamp };
+  readonly dialect: CsvDialect;
+  readonly key: string;
+  /** The names of its columns, its good records and what else the scan found. */
+  readonly columns: readonly string[];
+  readonly rows: number;
+  readonly facts: CsvFacts;
+  /** Where the rows are to be, and a folder of this attempt's own. */
+  readonly folder: string;
+  readonly temporaryFolder: string;
+  /** How many cores it may use. */
+  readonly threads: number;
+}
+
 /** An expression to check against the columns that it may use; it must give a truth value. */
 export interface CheckExpression {
   readonly expression: string;
@@ -135,12 +160,12 @@ export interface CheckKey {
   readonly key: string;
   readonly files: readonly OrderFile[];
   readonly partition: readonly PartitionValue[];
-  readonly scoring: Pick<ScoringConfig, 'where' | 'types'>;
+  readonly scoring: Pick<ScoringConfig, 'where' | 'types' | 'csv'>;
 }
 
 /** A file or model for a person to look at: lines of text, and the same for machines. */
 export interface Inspection {
-  readonly kind: 'parquet' | 'model';
+  readonly kind: 'parquet' | 'csv' | 'model';
   readonly lines: readonly string[];
   readonly json: unknown;
 }

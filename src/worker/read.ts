@@ -17,12 +17,15 @@ import {
   unifiedType,
 } from '../plan/signature.js';
 import type { OrderFile } from './protocol.js';
+import { readTextSql } from './text-cast.js';
 
 /** Neighbouring files of a task that have the same schema: they are read by one query. */
 export interface Segment {
   readonly files: readonly OrderFile[];
   readonly columns: readonly ColumnSource[];
   readonly partition: readonly PartitionValue[];
+  /** Columns that are stored as text but have another type: a value that is none puts its row aside. */
+  readonly casts: readonly ColumnType[];
   readonly rows: number;
 }
 
@@ -31,10 +34,14 @@ export interface RowSource {
   readonly files: readonly OrderFile[];
   readonly partition: readonly PartitionValue[];
   readonly types: readonly ColumnType[];
+  /** Whether the files hold what was CSV: text that `types` say how to read. */
+  readonly csv: boolean;
 }
 
 /** Throws `changed` when a file is not what it was when the plan was made. */
-export async function checkUnchanged(files: readonly OrderFile[]): Promise<void> {
+export async function checkUnchanged(
+  files: readonly Pick<OrderFile, 'path' | 'absolute' | 'stamp'>[],
+): Promise<void> {
   for (const { path, absolute, stamp } of files) {
     let now: string;
     try {
@@ -52,7 +59,7 @@ export async function checkUnchanged(files: readonly OrderFile[]): Promise<void>
 }
 
 /** Groups the files of a task into segments. Throws `input` when a file's column hides one of its folder. */
-export function segmentsOf({ files, partition, types }: RowSource): Segment[] {
+export function segmentsOf({ files, partition, types, csv }: RowSource): Segment[] {
   const segments: Segment[] = [];
   let schema = '';
   for (const file of files) {
@@ -67,8 +74,11 @@ export function segmentsOf({ files, partition, types }: RowSource): Segment[] {
         rows: last.rows + rows,
       };
     } else {
-      const columns = columnsOfFile(file.path, file.schema, partition, types);
-      segments.push({ files: [file], columns, partition, rows });
+      const columns = columnsOfFile(file.path, file.schema, partition, types, csv);
+      const casts = columns
+        .filter((column) => column.written && !column.partition && column.type !== 'VARCHAR')
+        .map(({ name, type }) => ({ column: name, type }));
+      segments.push({ files: [file], columns, partition, casts, rows });
     }
     schema = own;
   }
@@ -82,11 +92,28 @@ function isWhole(file: OrderFile): boolean {
 /** Names that DuckDB gives to a row's place; a file with a column of that name cannot be placed. */
 const PLACE_COLUMNS = ['file_row_number', 'file_index', 'filename'];
 
-/** The rows of a segment as SQL, in order: its own columns, then those of its partition, unchanged. */
-export function segmentSql(segment: Segment, select: readonly string[]): string {
+/** The column that says whether cast `index` of a segment failed in a row. */
+export function failedColumn(index: number): string {
+  return `scoreline_failed_${index}`;
+}
+
+/** The condition that a cast of a row failed; undefined for a segment without casts. */
+export function failedSql({ casts }: Segment): string | undefined {
+  return casts.length === 0 ? undefined : casts.map((_, index) => failedColumn(index)).join(' OR ');
+}
+
+/**
+ * The rows of a segment as SQL, in order: its own columns with their types, then those of its partition, and for each cast
+ * whether it failed. `raw` leaves text as it is stored.
+ */
+export function segmentSql(
+  segment: Segment,
+  select: readonly string[],
+  { raw = false }: { readonly raw?: boolean } = {},
+): string {
   const first = segment.files[0]!;
   for (const { name } of segment.columns) {
-    if (PLACE_COLUMNS.includes(name.toLowerCase())) {
+    if (PLACE_COLUMNS.includes(name.toLowerCase()) || /^scoreline_failed_/i.test(name)) {
       throw new ScorelineError(
         'input',
         `${shown(first.path)}: column "${shown(name)}" has a name that is reserved for a row's place; rename it`,
@@ -104,8 +131,18 @@ export function segmentSql(segment: Segment, select: readonly string[]): string 
     : ` WHERE file_row_number >= ${first.rowStart} AND file_row_number < ${first.rowEnd}`;
   // The place of a row is named here, where it is known, for those who ask for it.
   const place = 'file_row_number AS file_row_number, file_index AS file_index';
+  const casts = raw ? [] : segment.casts;
+  const replaced = casts.map(({ column, type }) => {
+    const name = quoteName(column);
+    return `${readTextSql(name, type)} AS ${name}`;
+  });
+  const failed = casts.map(({ column, type }, index) => {
+    const name = quoteName(column);
+    return `, ${name} IS NOT NULL AND (${readTextSql(name, type)}) IS NULL AS ${failedColumn(index)}`;
+  });
+  const own = replaced.length === 0 ? '*' : `* REPLACE (${replaced.join(', ')})`;
   return (
-    `SELECT ${select.join(', ')} FROM (SELECT *, ${place}${partition.join('')} ` +
+    `SELECT ${select.join(', ')} FROM (SELECT ${own}, ${place}${failed.join('')}${partition.join('')} ` +
     `FROM read_parquet([${paths}], hive_partitioning = false, union_by_name = false)${range})`
   );
 }
@@ -179,8 +216,12 @@ export async function* readBatches<Plan extends SegmentPlan>(
       );
     }
     const select = plan.fetch.map(({ sql, name }) => `${sql} AS ${quoteName(name)}`);
-    if (options.where !== undefined)
-      select.push(`coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`);
+    if (options.where !== undefined) {
+      // A row whose values cannot be read is no row that a filter passed over.
+      const failed = failedSql(segment);
+      const passes = `coalesce(CAST((\n${options.where}\n) AS BOOLEAN), false)`;
+      select.push(failed === undefined ? passes : `(${failed} OR ${passes})`);
+    }
     if (select.length === 0) select.push('1');
     const expected = position + segment.rows;
     const whole = isSmall(segment, plan.fetch);

@@ -31,6 +31,7 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
       files: order.files,
       partition: order.partition,
       types: order.scoring.types,
+      csv: order.scoring.csv !== undefined,
     });
     const scored = order.haveScores
       ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }

@@ -1,0 +1,285 @@
+/** CSV files: scanned once to know them, and converted to Parquet in the store when their rows are to be scored. */
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { Decompress } from 'fzstd';
+import { type AppendColumn, Database, duckdbError, quotePath, quoteText } from '../base/duckdb.js';
+import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { putFolderIfAbsent, removeTree } from '../base/files.js';
+import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
+import {
+  CSV_GROUP_ROWS,
+  type CsvDialect,
+  type CsvFacts,
+  csvRowGroups,
+  csvSchema,
+} from '../plan/csv.js';
+import type { CsvRecord } from '../plan/ledger.js';
+import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
+import type { ConvertCsv, DescribeCsv, FileAnswer, FileRef, WorkerSetup } from './protocol.js';
+import { checkUnchanged } from './read.js';
+
+/** Scans a CSV file: its columns, its records, good and bad, and its hash. Throws `input`, `changed`. */
+export async function describeCsv({ file, dialect }: DescribeCsv): Promise<FileAnswer> {
+  const { path, absolute } = file;
+  const stamp = await stampOf(absolute);
+  const examples: string[] = [];
+  const sink: CsvSink = {
+    accept: () => undefined,
+    reject: (place) => {
+      if (examples.length < 3) examples.push(rejectText(path, place));
+    },
+  };
+  const { scanner, sha256, bytes, compressed } = await scan(file, dialect, sink, false);
+  await checkUnchanged([{ ...file, stamp }]);
+  const { accepted: rows, rejected, longest, isPlain } = scanner;
+  const plain = !compressed && rejected === 0 && isPlain;
+  const csv: CsvFacts = { rejected, examples, plain, longest };
+  const schema = csvSchema(scanner.names ?? []);
+  return {
+    path,
+    stamp,
+    facts: { sha256, rows, rowGroups: csvRowGroups(rows, bytes), schema, csv },
+  };
+}
+
+function rejectText(path: string, { line, byte, reason }: RejectPlace): string {
+  return `${shown(path)} line ${line}, byte ${byte}: ${reason}: ${REJECT_REASONS[reason]}`;
+}
+
+/** Files that are no CSV, whatever their name says, by their first bytes. */
+const OTHER_FORMATS: readonly (readonly [magic: string, what: string])[] = [
+  ['\x1f\x8b', 'a gzip file'],
+  ['\x28\xb5\x2f\xfd', 'a zstd file'],
+  ['PAR1', 'a Parquet file'],
+  ['PK\x03\x04', 'a zip file'],
+  ['BZh', 'a bzip2 file'],
+  ['\xfd7zXZ\0', 'an xz file'],
+];
+
+/** Reads a file through a scanner; `bytes` are those after decompression. */
+async function scan(
+  { path, absolute }: FileRef,
+  dialect: CsvDialect,
+  sink: CsvSink,
+  perRecord: boolean,
+): Promise<{ scanner: CsvScanner; sha256: string; bytes: number; compressed: boolean }> {
+  const shownAs = shown(path);
+  const scanner = new CsvScanner({ dialect, sink, perRecord, shownAs });
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const drain = async (source: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const chunk of source) {
+      bytes += chunk.length;
+      scanner.push(chunk);
+    }
+  };
+  const compression = /\.(gz|zst)$/i.exec(absolute)?.[1]?.toLowerCase();
+  try {
+    if (compression === undefined) await refuseOther(absolute, shownAs);
+    const raw = hashed(absolute, hash);
+    if (compression === 'gz') await pipeline(raw, createGunzip({ chunkSize: CHUNK_BYTES }), drain);
+    else await drain(compression === 'zst' ? unzstd(raw) : raw);
+  } catch (error) {
+    if (error instanceof ScorelineError || compression === undefined)
+      throw systemError(error, `cannot read ${shownAs}`, 'input');
+    const why = error instanceof Error ? error.message : String(error);
+    const text = `${shownAs}: damaged or cut short: cannot be decompressed (${shown(why)})`;
+    throw new ScorelineError('input', text, { cause: error });
+  }
+  scanner.end();
+  return { scanner, sha256: hash.digest('hex'), bytes, compressed: compression !== undefined };
+}
+
+const CHUNK_BYTES = 1 << 20;
+
+async function* hashed(path: string, hash: Hash): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
+    hash.update(chunk as Buffer);
+    yield chunk as Buffer;
+  }
+}
+
+async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  const out: Buffer[] = [];
+  const decompress = new Decompress((chunk) => {
+    out.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+  });
+  for await (const chunk of source) {
+    decompress.push(chunk);
+    yield* out.splice(0);
+  }
+  decompress.push(new Uint8Array(0), true);
+  yield* out;
+}
+
+async function refuseOther(absolute: string, shownAs: string): Promise<void> {
+  const file = await open(absolute, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0);
+    const head = buffer.toString('latin1', 0, bytesRead);
+    const other = OTHER_FORMATS.find(([magic]) => head.startsWith(magic));
+    if (other !== undefined) {
+      throw new ScorelineError('input', `${shownAs}: is ${other[1]}, not CSV; name it so`);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** How much of a bad record is kept, in bytes. */
+const KEPT_BYTES = 4096;
+
+/**
+ * Puts the good records of a CSV file into the store as Parquet, all text, and the bad ones beside them with their places and
+ * reasons. Throws `input`, `changed`, `environment`.
+ */
+export async function convertCsv(ask: ConvertCsv, setup: WorkerSetup): Promise<CsvRecord> {
+  const { file, folder, temporaryFolder, facts } = ask;
+  const shownAs = shown(file.path);
+  const building = join(temporaryFolder, 'csv');
+  await mkdir(building, { recursive: true });
+  const database = await Database.open({ ...setup, threads: ask.threads });
+  try {
+    await checkUnchanged([file]);
+    const source = facts.plain ? file.absolute : join(temporaryFolder, 'clean.csv');
+    const rejected = facts.plain ? null : await cleanCopy(database, ask, source, building);
+    await writeRows(database, ask, source, join(building, 'rows.parquet'));
+    await checkUnchanged([file]);
+    const record: CsvRecord = { key: ask.key, rows: ask.rows, rejected };
+    await writeFile(join(building, 'csv.json'), `${canonicalJson(record)}\n`);
+    await putFolderIfAbsent(building, folder);
+    return record;
+  } catch (error) {
+    throw duckdbError(error, `${shownAs}: cannot be converted`, 'input');
+  } finally {
+    database.close();
+    await removeTree(temporaryFolder);
+  }
+}
+
+/** Writes the good records to `target`, one a line end, without a header; and the bad ones to a file of the store. */
+async function cleanCopy(
+  database: Database,
+  { file, dialect, rows, facts }: ConvertCsv,
+  target: string,
+  building: string,
+): Promise<CsvRecord['rejected']> {
+  await database.run(
+    'CREATE TABLE rejected (scoreline_file VARCHAR, scoreline_line BIGINT, scoreline_byte BIGINT, scoreline_reason VARCHAR, ' +
+      'scoreline_message VARCHAR, scoreline_record VARCHAR)',
+  );
+  const appender = await database.appender('rejected');
+  let places: RejectPlace[] = [];
+  let records: string[] = [];
+  const appendRejected = (): void => {
+    const texts = (values: string[]): AppendColumn => ({ element: 'utf8', width: 1, values });
+    const numbers = (of: (place: RejectPlace) => number): AppendColumn => ({
+      element: 'int64',
+      width: 1,
+      values: BigInt64Array.from(places, (place) => BigInt(of(place))),
+    });
+    appender.append(
+      [
+        texts(places.map(() => file.path)),
+        numbers(({ line }) => line),
+        numbers(({ byte }) => byte),
+        texts(places.map(({ reason }) => reason)),
+        texts(places.map(({ reason }) => REJECT_REASONS[reason])),
+        texts(records),
+      ],
+      0,
+      places.length,
+    );
+    places = [];
+    records = [];
+  };
+  const output = openSync(target, 'wx');
+  const out = Buffer.allocUnsafe(CHUNK_BYTES);
+  let used = 0;
+  const flush = (): void => {
+    for (let at = 0; at < used; ) at += writeSync(output, out, at, used - at);
+    used = 0;
+  };
+  const sink: CsvSink = {
+    accept: (record) => {
+      if (used + record.length + 1 > out.length) flush();
+      if (record.length + 1 > out.length) {
+        for (let at = 0; at < record.length; ) at += writeSync(output, record, at);
+      } else used += Buffer.from(record.buffer, record.byteOffset, record.length).copy(out, used);
+      out[used++] = 10;
+    },
+    reject: (place, record) => {
+      places.push(place);
+      records.push(
+        Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, KEPT_BYTES))
+          .toString('utf8')
+          .replaceAll('\0', '\ufffd'),
+      );
+      if (places.length === 2048) appendRejected();
+    },
+  };
+  try {
+    const { scanner } = await scan(file, dialect, sink, true);
+    flush();
+    if (places.length > 0) appendRejected();
+    appender.close();
+    if (scanner.accepted !== rows || scanner.rejected !== facts.rejected) {
+      throw new ScorelineError(
+        'changed',
+        `${shown(file.path)}: changed while it was read; run again`,
+      );
+    }
+  } finally {
+    closeSync(output);
+  }
+  if (facts.rejected === 0) return null;
+  const path = join(building, 'rejected.parquet');
+  await database.run(`COPY rejected TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`);
+  const { sha256 } = await hashFile(path);
+  return { sha256, bytes: (await stat(path)).size, rows: facts.rejected };
+}
+
+/** Has DuckDB read the records that the scan found good: as many as it counted, or something is badly wrong. */
+async function writeRows(
+  database: Database,
+  { columns, dialect, facts, rows }: ConvertCsv,
+  source: string,
+  target: string,
+): Promise<void> {
+  const types = columns.map((name) => `${quoteText(name)}: 'VARCHAR'`).join(', ');
+  const { delimiter, quote, null: nullText } = dialect;
+  const options = [
+    'auto_detect = false',
+    `header = ${facts.plain && dialect.columns === undefined}`,
+    `delim = ${quoteText(delimiter)}`,
+    `quote = ${quoteText(quote)}`,
+    `escape = ${quoteText(quote)}`,
+    `nullstr = ${quoteText(nullText)}`,
+    'allow_quoted_nulls = false',
+    "encoding = 'utf-8'",
+    "compression = 'none'",
+    'strict_mode = true',
+    'null_padding = false',
+    'ignore_errors = false',
+    `max_line_size = ${Math.max(2_097_152, facts.longest + 2)}`,
+    `columns = {${types}}`,
+  ];
+  const write = async (parallel: boolean): Promise<number> => {
+    const [answer] = await database.rows(
+      `COPY (SELECT * FROM read_csv(${quotePath(source)}, ${[...options, `parallel = ${parallel}`].join(', ')})) ` +
+        `TO ${quoteText(target)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${CSV_GROUP_ROWS})`,
+    );
+    return Number(answer?.Count);
+  };
+  // Where DuckDB cannot read parts of a file at once, or reads something else, it reads it from the start to the end.
+  const written = await write(true).catch(() => undefined);
+  if (written === rows) return;
+  const again = await write(false);
+  if (again !== rows) {
+    throw new Error(`${again} records converted where the scan found ${rows}`);
+  }
+}
