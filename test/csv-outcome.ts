@@ -65,7 +65,7 @@ export async function unitOutcomes(
     job,
     'quarantine',
     (file) => !isRejected(file),
-    `"${identity}" AS identity, scoreline_reason, scoreline_column`,
+    `"${identity}" AS identity, scoreline_reason, scoreline_column, filename`,
   );
   for (const { filename, ...row } of aside) {
     unitAt(filename).quarantined.push(Object.values(row) as Cell[]);
@@ -85,7 +85,7 @@ async function readFiles(
   if (paths.length === 0) return [];
   const list = paths.map((file) => exactPath(join(folder, file))).join(', ');
   return query(
-    `SELECT COLUMNS(*)::VARCHAR FROM (SELECT ${select}, filename FROM ` +
+    `SELECT COLUMNS(*)::VARCHAR FROM (SELECT ${select} FROM ` +
       `read_parquet([${list}], filename = true, hive_partitioning = false, union_by_name = true))`,
   );
 }
