@@ -84,9 +84,18 @@ async function readFiles(
   const paths = job.files(kind).filter(wanted);
   if (paths.length === 0) return [];
   const list = paths.map((file) => exactPath(join(folder, file))).join(', ');
-  return query(
-    `SELECT COLUMNS(*)::VARCHAR FROM (SELECT ${select} FROM ` +
+  // With a letter before them: a byte order mark at the beginning of a text would be lost on the way.
+  const rows = await query(
+    `SELECT '=' || COLUMNS(*)::VARCHAR FROM (SELECT ${select} FROM ` +
       `read_parquet([${list}], filename = true, hive_partitioning = false, union_by_name = true))`,
+  );
+  return rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([name, cell]) => [
+        name,
+        cell === null ? null : String(cell).slice(1),
+      ]),
+    ),
   );
 }
 

@@ -107,7 +107,7 @@ async function runOf(name: string): Promise<CaseRun> {
 /** What a run said of a case: all of it, or in a run that is shared the lines that begin with its file. */
 function linesOf({ alone, result }: CaseRun, name: string): string[] {
   const lines = result.stderr.trimEnd().split('\n');
-  return alone ? lines : lines.filter((line) => line.startsWith(`scoreline: ${name}/${name}: `));
+  return alone ? lines : lines.filter((line) => line.startsWith(`scoreline: ${name}/`));
 }
 
 test('every file has its truth, and every truth its file', () => {
@@ -120,7 +120,7 @@ describe('is read as its truth says', () => {
   test.each(NAMES.filter((name) => TRUTH[name]!.error === undefined))('%s', async (name) => {
     const { alone, result, outcomes } = await runOf(name);
     const truth = TRUTH[name]!;
-    expect([result.stderr, result.exit]).toEqual(['', 0]);
+    expect([result.exit, result.stderr.match(/^scoreline: .*/m)?.[0]]).toEqual([0, undefined]);
     const units = outcomes.get(name)!;
     const isFolder = isFolderCase(name);
 
@@ -184,7 +184,7 @@ describe('is refused as its truth says', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: nothing that a terminal would act on
     expect(lines.join('')).not.toMatch(/[\x00-\x1f\x7f]/);
     // Of columns that are missing, each has a line.
-    if (!error!.startsWith('has no column')) expect(lines).toHaveLength(1);
+    if (!error!.includes('has no column')) expect(lines).toHaveLength(1);
     if (exit === 4 && !/^is (?:not unique|null)/.test(error!)) {
       const files = isFolderCase(name) ? listFiles(join(FOLDER, name)) : [name];
       for (const line of lines) expect(files.some((file) => line.includes(`${file}: `))).toBe(true);
@@ -194,7 +194,9 @@ describe('is refused as its truth says', () => {
 
 /** A text as the kind of value that is wanted there: predictions are numbers. */
 function like(cell: Cell, wanted: unknown): unknown {
-  return typeof wanted === 'number' && cell !== null ? Number(cell) : cell;
+  if (typeof wanted !== 'number' || cell === null) return cell;
+  // The shortest text of a float32 is not that of the same number as a double.
+  return Math.fround(Number(cell)) === wanted ? wanted : Number(cell);
 }
 
 /** What is wanted, where a text is one of the words between its bars. */
@@ -210,34 +212,35 @@ interface RandomFile {
 }
 
 describe('random files', () => {
-  test('are read as a reader of the rules alone reads them', async () => {
-    const files = JSON.parse(readFileSync(join(FOLDER, 'random.json'), 'utf8')) as RandomFile[];
+  const files = JSON.parse(readFileSync(join(FOLDER, 'random.json'), 'utf8')) as RandomFile[];
+  const parts = [0, 1, 2, 3, 4, 5].map((part) => [part * 50, part * 50 + 49] as const);
+
+  test.each(parts)('%s to %s are read as a reader of the rules alone reads them', async (...to) => {
     const job = makeCase({
       model: { path: modelPath('small/strings') },
       features: { s: 'p' },
       quarantine: { max: '100%' },
       output: { path: 'out', keep: ['t', 'u'] },
+      run: { workers: 2 },
     });
-    for (const [at, { text }] of files.entries()) {
+    const some = [...files.entries()].slice(to[0], to[1] + 1);
+    for (const [at, { text }] of some) {
       mkdirSync(join(job.input, `p=${at}`));
       writeFileSync(join(job.input, `p=${at}`, 'x.csv'), `t,u\n${text}`, 'latin1');
     }
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
     const units = await unitOutcomes(job, 't');
-    for (const [at, { text, rows, rejected }] of files.entries()) {
-      const unit = units.get(`p=${at}`);
-      const found = {
-        text,
-        rows: unit?.rows,
-        rejected: unit?.rejected.map(({ line, byte, reason, record }) => [
-          line,
-          byte,
-          reason,
-          sameReplacements(record),
-        ]),
-        ledger: unit?.ledger,
-      };
-      expect(found).toEqual({
+    const found = some.map(([at, { text }]) => {
+      const unit = units.get(`p=${at}`)!;
+      const rejected = unit.rejected.map(({ line, byte, reason, record }) => [
+        ...[line, byte, reason],
+        sameReplacements(record),
+      ]);
+      return { at, text, rows: unit.rows, rejected, ledger: unit.ledger };
+    });
+    expect(found).toEqual(
+      some.map(([at, { text, rows, rejected }]) => ({
+        at,
         text,
         rows: rows.map((row) => [...row, String(at)]),
         rejected: rejected.map((one) => [...one.slice(0, 3), sameReplacements(String(one[3]))]),
@@ -247,7 +250,11 @@ describe('random files', () => {
           quarantined: rejected.length,
           filtered: 0,
         },
-      });
-    }
+      })),
+    );
+  });
+
+  test('are all of them', () => {
+    expect(files).toHaveLength(300);
   });
 });
