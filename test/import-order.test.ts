@@ -19,6 +19,7 @@ const ORDER = `
 
   plan/job-yaml.ts
   plan/job-schema.ts
+  plan/csv.ts
   plan/job.ts
   plan/expressions.ts
   plan/dataset.ts
@@ -31,10 +32,14 @@ const ORDER = `
 
   worker/protocol.ts
   worker/quarantine.ts
+  worker/text-cast.ts
   worker/read.ts
   worker/features.ts
   worker/infer.ts
   worker/describe.ts
+  worker/csv-scan.ts
+  worker/csv.ts
+  worker/inspect-csv.ts
   worker/inspect.ts
   worker/part.ts
   worker/score-task.ts

@@ -1,6 +1,5 @@
 /** CSV as input: how its files are written, and what is known of one. Light: the parent and workers import it. */
 import { type Json, keyOf } from '../base/hash.js';
-import type { SchemaColumn } from './dataset.js';
 
 /** How the CSV files of a job are written. Declared, never guessed; the defaults are those of RFC 4180. */
 export interface CsvDialect {
@@ -39,11 +38,6 @@ export function csvKey(path: string, sha256: string, dialect: CsvDialect): strin
 /** A dialect as part of a key. */
 export function dialectJson({ delimiter, quote, columns, null: nullText }: CsvDialect): Json {
   return { delimiter, quote, columns: columns ?? null, null: nullText };
-}
-
-/** The columns of a CSV file: all text. */
-export function csvSchema(names: readonly string[]): SchemaColumn[] {
-  return names.map((name) => ({ name, type: 'VARCHAR' }));
 }
 
 /** The row groups that a CSV file is written in, once it is Parquet. */

@@ -1,10 +1,12 @@
 /** The checks between scoring and publication: is every row accounted for, and are there too many bad ones? */
 import type { JobLimit } from '../plan/job.js';
-import { balances, type Ledger, sumLedgers } from '../plan/ledger.js';
+import { balances, type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { jobRecord, type Prepared } from './prepare.js';
-import type { Converted } from './score.js';
+
+/** By path: the CSV files that had to be in the store as Parquet, and those that have bad records. */
+export type Converted = ReadonlyMap<string, CsvRecord>;
 
 /**
  * What a snapshot will say of a unit, from the parts of its tasks. Throws a bug when a row of an input file is

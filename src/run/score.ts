@@ -9,7 +9,7 @@ import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
-import { tooManyBadRows } from './audit.js';
+import { type Converted, tooManyBadRows } from './audit.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
@@ -44,9 +44,6 @@ export interface Scored {
   readonly converted: Converted;
   readonly tally: Tally;
 }
-
-/** By path: the CSV files that had to be in the store as Parquet, and those that have bad records. */
-export type Converted = ReadonlyMap<string, CsvRecord>;
 
 /** How often a task is tried before its failure is taken for the machine's. */
 const ATTEMPTS = 3;

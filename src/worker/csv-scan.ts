@@ -175,7 +175,7 @@ export class CsvScanner {
   }
 
   private checkedNames(record: Buffer): string[] {
-    const names = this.fieldsOf(record.toString('utf8'));
+    const names = this.fieldsOf(record);
     const seen = new Map<string, string>();
     for (const [index, name] of names.entries()) {
       if (name === '') throw this.refused(`header: column ${index + 1} has no name`);
@@ -190,7 +190,8 @@ export class CsvScanner {
   }
 
   /** The fields of a record that is known to be good. */
-  private fieldsOf(record: string): string[] {
+  fieldsOf(bytes: Buffer): string[] {
+    const record = bytes.toString('utf8');
     const delimiter = String.fromCharCode(this.delimiter);
     const quote = this.quote < 0 ? undefined : String.fromCharCode(this.quote);
     const fields: string[] = [];

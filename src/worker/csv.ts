@@ -6,17 +6,18 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
-import { type AppendColumn, Database, duckdbError, quotePath, quoteText } from '../base/duckdb.js';
+import {
+  type AppendColumn,
+  Database,
+  duckdbError,
+  quoteName,
+  quotePath,
+  quoteText,
+} from '../base/duckdb.js';
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { putFolderIfAbsent, removeTree } from '../base/files.js';
 import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
-import {
-  CSV_GROUP_ROWS,
-  type CsvDialect,
-  type CsvFacts,
-  csvRowGroups,
-  csvSchema,
-} from '../plan/csv.js';
+import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
 import type { ConvertCsv, DescribeCsv, FileAnswer, FileRef, WorkerSetup } from './protocol.js';
@@ -38,7 +39,7 @@ export async function describeCsv({ file, dialect }: DescribeCsv): Promise<FileA
   const { accepted: rows, rejected, longest, isPlain } = scanner;
   const plain = !compressed && rejected === 0 && isPlain;
   const csv: CsvFacts = { rejected, examples, plain, longest };
-  const schema = csvSchema(scanner.names ?? []);
+  const schema = (scanner.names ?? []).map((name) => ({ name, type: 'VARCHAR' }));
   return {
     path,
     stamp,
@@ -71,11 +72,27 @@ async function scan(
   const scanner = new CsvScanner({ dialect, sink, perRecord, shownAs });
   const hash = createHash('sha256');
   let bytes = 0;
+  const compressed = await readBytes(absolute, shownAs, hash, (chunk) => {
+    bytes += chunk.length;
+    scanner.push(chunk);
+    return true;
+  });
+  scanner.end();
+  return { scanner, sha256: hash.digest('hex'), bytes, compressed };
+}
+
+/**
+ * Reads a file and hands on its bytes, uncompressed, until `take` says no; the hash is that of the file as it stands. Tells
+ * whether it was compressed.
+ */
+async function readBytes(
+  absolute: string,
+  shownAs: string,
+  hash: Hash,
+  take: (chunk: Buffer) => boolean,
+): Promise<boolean> {
   const drain = async (source: AsyncIterable<Buffer>): Promise<void> => {
-    for await (const chunk of source) {
-      bytes += chunk.length;
-      scanner.push(chunk);
-    }
+    for await (const chunk of source) if (!take(chunk)) break;
   };
   const compression = /\.(gz|zst)$/i.exec(absolute)?.[1]?.toLowerCase();
   try {
@@ -90,11 +107,24 @@ async function scan(
     const text = `${shownAs}: damaged or cut short: cannot be decompressed (${shown(why)})`;
     throw new ScorelineError('input', text, { cause: error });
   }
-  scanner.end();
-  return { scanner, sha256: hash.digest('hex'), bytes, compressed: compression !== undefined };
+  return compression !== undefined;
 }
 
 const CHUNK_BYTES = 1 << 20;
+
+/** The first bytes of a CSV file, uncompressed: whole lines of up to `limit` bytes. Throws `input`. */
+export async function headOf({ path, absolute }: FileRef, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const shownAs = shown(path);
+  await readBytes(absolute, shownAs, createHash('sha256'), (chunk) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    return length < limit;
+  });
+  const bytes = Buffer.concat(chunks);
+  return bytes.length < limit ? bytes : bytes.subarray(0, bytes.lastIndexOf(10, limit) + 1);
+}
 
 async function* hashed(path: string, hash: Hash): AsyncGenerator<Buffer, void, undefined> {
   for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
@@ -254,6 +284,7 @@ async function writeRows(
   const { delimiter, quote, null: nullText } = dialect;
   const options = [
     'auto_detect = false',
+    'hive_partitioning = false',
     `header = ${facts.plain && dialect.columns === undefined}`,
     `delim = ${quoteText(delimiter)}`,
     `quote = ${quoteText(quote)}`,
@@ -270,7 +301,7 @@ async function writeRows(
   ];
   const write = async (parallel: boolean): Promise<number> => {
     const [answer] = await database.rows(
-      `COPY (SELECT * FROM read_csv(${quotePath(source)}, ${[...options, `parallel = ${parallel}`].join(', ')})) ` +
+      `COPY (SELECT ${columns.map(quoteName).join(', ')} FROM read_csv(${quotePath(source)}, ${[...options, `parallel = ${parallel}`].join(', ')})) ` +
         `TO ${quoteText(target)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${CSV_GROUP_ROWS})`,
     );
     return Number(answer?.Count);

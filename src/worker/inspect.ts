@@ -7,12 +7,16 @@ import { shapeText } from '../plan/signature.js';
 import { describeModel, type OpenSession, shownModel } from './describe.js';
 import type { Inspection } from './protocol.js';
 
-/** Inspects a Parquet file or, whatever does not start like one, an ONNX model. */
+/** Inspects a CSV file by its name, a Parquet file or, whatever does not start like one, an ONNX model. */
 export async function inspectPath(
   open: () => Promise<Database>,
   openSession: OpenSession,
   path: string,
 ): Promise<Inspection> {
+  if (/\.(?:csv|tsv)(?:\.gz|\.zst)?$/i.test(path)) {
+    const { inspectCsv } = await import('./inspect-csv.js');
+    return inspectCsv(path);
+  }
   return (await startsLikeParquet(path))
     ? inspectParquet(await open(), path)
     : inspectModel(openSession, path);

@@ -28,13 +28,13 @@ describe('input that is not there', () => {
   test('no file, no folder, and a folder without data files', async () => {
     const job = makeCase();
     expect(linesOf(await job.run(), 4)).toEqual([
-      expect.stringMatching(/^scoreline: input\.path .*in: no \.parquet file found$/),
+      expect.stringMatching(/^scoreline: input\.path .*in: no \.parquet or \.csv file found$/),
     ]);
     writeFileSync(join(job.input, 'notes.txt'), 'x');
     writeFileSync(join(job.input, '_part.parquet'), 'x');
     writeFileSync(join(job.input, '.part.parquet'), 'x');
     expect(linesOf(await job.run(), 4)).toEqual([
-      expect.stringMatching(/no \.parquet file found \(1 other files are there\)$/),
+      expect.stringMatching(/no \.parquet or \.csv file found \(1 other files are there\)$/),
     ]);
     for (const path of ['gone', 'gone/*.parquet', 'in/*.pq']) {
       const lines = linesOf(await job.run('--set', `input.path=${path}`), 4);

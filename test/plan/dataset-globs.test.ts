@@ -13,7 +13,7 @@ async function found(pathText: string, ...names: readonly string[]): Promise<str
     writeFileSync(join(baseDir, name), '');
   }
   const path = resolve(baseDir, pathText);
-  const { files } = await listDataset({ path, pathText, baseDir, ready: undefined });
+  const { files } = await listDataset({ path, pathText, baseDir, ready: undefined, csv: false });
   return files.map((file) => file.path);
 }
 

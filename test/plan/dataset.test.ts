@@ -21,7 +21,7 @@ function touch(path: string): void {
 
 /** Lists what a job file in `baseDir` names. */
 function list(baseDir: string, pathText: string, ready?: string): Promise<Dataset> {
-  return listDataset({ path: resolve(baseDir, pathText), pathText, baseDir, ready });
+  return listDataset({ path: resolve(baseDir, pathText), pathText, baseDir, ready, csv: false });
 }
 
 async function pathsOf(baseDir: string, pathText: string): Promise<string[]> {
@@ -157,7 +157,7 @@ describe('a folder', () => {
 });
 
 describe('a glob', () => {
-  const FILES = ['y=1/a.parquet', 'y=1/b.csv', 'y=2/m=1/c.parquet', 'y=2/d.parquet', 'top.parquet'];
+  const FILES = ['y=1/a.parquet', 'y=1/b.txt', 'y=2/m=1/c.parquet', 'y=2/d.parquet', 'top.parquet'];
 
   test.each([
     ['in/*.parquet', ['top.parquet'], 'in'],
@@ -169,7 +169,7 @@ describe('a glob', () => {
       ['top.parquet', 'y=1/a.parquet', 'y=2/d.parquet', 'y=2/m=1/c.parquet'],
       'in',
     ],
-    ['in/y=1/*', ['a.parquet', 'b.csv'], 'in/y=1'],
+    ['in/y=1/*', ['a.parquet', 'b.txt'], 'in/y=1'],
     ['in/y=?/[a-c].parquet', ['y=1/a.parquet'], 'in'],
     ['./in/y=2/**', ['d.parquet', 'm=1/c.parquet'], 'in/y=2'],
     ['in/../in/y=2/*', ['d.parquet', 'm=1/c.parquet'], 'in/y=2'],
@@ -370,11 +370,11 @@ describe('what cannot be listed', () => {
     ['a file below a file', 'a.txt/b', 'no such file or folder'],
     ['a name that is too long', 'x'.repeat(300), 'no such file or folder'],
     ['a glob in a folder that is not there', 'absent/*.parquet', 'no folder'],
-    ['a glob that matches nothing', 'in/*.nothing', 'no .parquet file found'],
-    ['an empty folder', 'empty', 'no .parquet file found'],
-    ['a folder of other files', 'in', 'no .parquet file found (2 other files are there)'],
+    ['a glob that matches nothing', 'in/*.nothing', 'no .parquet or .csv file found'],
+    ['an empty folder', 'empty', 'no .parquet or .csv file found'],
+    ['a folder of other files', 'in', 'no .parquet or .csv file found (2 other files are there)'],
   ])('%s', async (_name, path, why) => {
-    const root = folderOf('in/a.csv', 'in/deep/b.txt', 'a.txt');
+    const root = folderOf('in/a.tsv', 'in/deep/b.txt', 'a.txt');
     mkdirSync(join(root, 'empty'));
     const error = await failure(() => list(root, path));
     expect([error.code, error.message]).toEqual(['input', expect.stringContaining(why)]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/hash.js';
+import { RFC_4180 } from '../../src/plan/csv.js';
 import type { DataFile, FileFacts } from '../../src/plan/dataset.js';
 import {
   makePlan,
@@ -15,6 +16,7 @@ const SCORING: ScoringConfig = {
   batchRows: 16_384,
   fixedBatch: undefined,
   where: 'cancelled = false',
+  csv: undefined,
   types: [{ column: 'month', type: 'INTEGER' }],
   inputs: [
     { name: 'x', element: 'float32', rank: 2, columns: ['a', 'b'] },
@@ -101,6 +103,8 @@ describe('keys', () => {
     ['the filter', { where: 'cancelled = true' }],
     ['no filter', { where: undefined }],
     ['an empty filter', { where: '' }],
+    ['CSV', { csv: RFC_4180 }],
+    ['the delimiter of CSV', { csv: { ...RFC_4180, delimiter: ';' } }],
     ['the type of a column', { types: [{ column: 'month', type: 'BIGINT' }] }],
     ['the column of a type', { types: [{ column: 'day', type: 'INTEGER' }] }],
     ['no types', { types: [] }],
@@ -226,7 +230,7 @@ describe('keys', () => {
 
   /** Change these only together with a format number in the plan. */
   const PINNED = [
-    '31008bdf38546e73bc96313eaba036382c8fa7426194beba333c98053c7ab9f2',
-    '1c5cdca12717cf21e658f44fe911081f1ad82e8dcd6651cb6de6052654f2f5e7',
+    '25f5a3c5db4361fb18a22c58db3fbe1ae89d7b1f4c1af518d799fbc8e8228ad0',
+    '7c04c80338a411f40c53d106d21c0419677c2605b642ae10584398fcc41ed2ce',
   ];
 });

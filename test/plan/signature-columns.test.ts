@@ -87,13 +87,13 @@ describe('a column feeds an input', () => {
   });
 
   test('from a partition by reading its text, unless the job gives it a type', () => {
-    const text: ColumnSource = { name: 'm', type: 'VARCHAR', partition: true };
+    const text: ColumnSource = { name: 'm', type: 'VARCHAR', partition: true, written: true };
     for (const element of [...NUMBERS, 'bool'] as const)
       expect(castFor(text, element)).toBe('text');
     expect(castFor(text, 'utf8')).toBe('native');
     expect(castFor({ ...text, type: 'INTEGER' }, 'float32')).toBe('native');
     expect(castFor({ ...text, type: 'DATE' }, 'float32')).toBeUndefined();
-    expect(castFor({ ...text, partition: false }, 'float32')).toBeUndefined();
+    expect(castFor({ ...text, written: false }, 'float32')).toBeUndefined();
   });
 });
 
@@ -108,16 +108,39 @@ describe('the columns of a file', () => {
       { name: 'm', value: '1' },
       { name: 'n', value: null },
     ];
-    expect(columnsOfFile('f', schema, partition, [{ column: 'n', type: 'INTEGER' }])).toEqual([
-      { name: 'a', type: 'DOUBLE', partition: false },
-      { name: 'B', type: 'VARCHAR', partition: false },
-      { name: 'm', type: 'VARCHAR', partition: true },
-      { name: 'n', type: 'INTEGER', partition: true },
+    expect(
+      columnsOfFile('f', schema, partition, [{ column: 'n', type: 'INTEGER' }], false),
+    ).toEqual([
+      { name: 'a', type: 'DOUBLE', partition: false, written: false },
+      { name: 'B', type: 'VARCHAR', partition: false, written: false },
+      { name: 'm', type: 'VARCHAR', partition: true, written: true },
+      { name: 'n', type: 'INTEGER', partition: true, written: true },
+    ]);
+  });
+
+  test('of a CSV file are text, or what the job says', () => {
+    const types = [{ column: 'a', type: 'DOUBLE' }];
+    expect(
+      columnsOfFile(
+        'f',
+        [
+          { name: 'a', type: 'VARCHAR' },
+          { name: 'B', type: 'VARCHAR' },
+        ],
+        [],
+        types,
+        true,
+      ),
+    ).toEqual([
+      { name: 'a', type: 'DOUBLE', partition: false, written: true },
+      { name: 'B', type: 'VARCHAR', partition: false, written: true },
     ]);
   });
 
   test.each(['a', 'A', 'b'])('may not be hidden by one of its folder: %s', async (name) => {
-    const error = await failure(() => columnsOfFile('f\n', schema, [{ name, value: '1' }], []));
+    const error = await failure(() =>
+      columnsOfFile('f\n', schema, [{ name, value: '1' }], [], false),
+    );
     expect(error.code).toBe('input');
     expect(error.message).toBe(
       `f\\u{a}: column "${name === 'b' ? 'B' : 'a'}" is in the file and in its folder's name; rename one of them`,
@@ -134,7 +157,9 @@ describe('the columns of a file', () => {
       outputs: [],
       fixedBatch: undefined,
     };
-    expect(columnProblems(columnsOfFile('f', schema, [], []), binding, ['B', 'b', 'far'])).toEqual([
+    expect(
+      columnProblems(columnsOfFile('f', schema, [], [], false), binding, ['B', 'b', 'far']),
+    ).toEqual([
       'has no column "aa" (did you mean "a"?)',
       'column "B" is VARCHAR, model input "x" expects float32',
       'column "a" is DOUBLE, model input "y" expects text',
@@ -149,7 +174,7 @@ describe('the columns of a file', () => {
       outputs: [],
       fixedBatch: undefined,
     };
-    expect(columnProblems(columnsOfFile('f', schema, [], []), binding, ['B'])).toEqual([]);
+    expect(columnProblems(columnsOfFile('f', schema, [], [], false), binding, ['B'])).toEqual([]);
   });
 });
 

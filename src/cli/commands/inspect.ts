@@ -10,7 +10,7 @@ export function addInspect(program: Command, exit: (code: number) => void): void
       .command('inspect <file>')
       .summary('show what a model or a data file holds')
       .description(
-        'Shows the inputs, outputs, opsets and metadata of an ONNX model, or the schema, row groups and encodings of a Parquet file.',
+        'Shows the inputs, outputs, opsets and metadata of an ONNX model, the schema, row groups and encodings of a Parquet file, or the columns of a CSV file and how a job would read it.',
       ),
   ).action(async (file: string, options: TerminalOptions) => {
     const terminal = new Terminal(options);
