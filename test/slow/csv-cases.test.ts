@@ -53,11 +53,27 @@ beforeAll(async () => {
     groups.set(key, [...(groups.get(key) ?? []), name]);
   }
   for (const names of groups.values()) {
-    const run = limit(() => runCases(names));
-    for (const name of names) runs.set(name, run);
+    const run = limit(() => runGroup(names));
+    for (const name of names)
+      runs.set(
+        name,
+        run.then((found) => found.get(name)!),
+      );
   }
   await Promise.allSettled(runs.values());
 });
+
+/** The run of each case of a group; where some make it fail that should not, the others get another without them. */
+async function runGroup(names: readonly string[]): Promise<Map<string, CaseRun>> {
+  const run = await runCases(names);
+  const blamed = names.filter((name) => linesOf(run, name).length > 0);
+  const all = new Map(names.map((name) => [name, run]));
+  const isWanted = TRUTH[names[0]!]!.error !== undefined;
+  if (run.result.exit === 0 || isWanted || blamed.length === 0 || blamed.length === names.length)
+    return all;
+  const others = await runGroup(names.filter((name) => !blamed.includes(name)));
+  return new Map([...all, ...others]);
+}
 
 /** Scores cases whose jobs are alike: one alone lies in the input itself, of several each has a folder there. */
 async function runCases(
@@ -213,7 +229,7 @@ interface RandomFile {
 
 describe('random files', () => {
   const files = JSON.parse(readFileSync(join(FOLDER, 'random.json'), 'utf8')) as RandomFile[];
-  const parts = [0, 1, 2, 3, 4, 5].map((part) => [part * 50, part * 50 + 49] as const);
+  const parts = [0, 1, 2].map((part) => [part * 50, part * 50 + 49] as const);
 
   test.each(parts)('%s to %s are read as a reader of the rules alone reads them', async (...to) => {
     const job = makeCase({
@@ -255,6 +271,6 @@ describe('random files', () => {
   });
 
   test('are all of them', () => {
-    expect(files).toHaveLength(300);
+    expect(files).toHaveLength(150);
   });
 });
