@@ -7,6 +7,7 @@ export {
   ScorelineError,
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { type SelectionOptions, selectionOf } from './plan/selection.js';
 export { number, plural, type RunReport, reportLines } from './report/report.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';

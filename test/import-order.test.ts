@@ -22,6 +22,7 @@ const ORDER = `
   plan/csv.ts
   plan/job.ts
   plan/expressions.ts
+  plan/selection.ts
   plan/dataset.ts
   plan/signature.ts
   plan/plan.ts

@@ -1,6 +1,6 @@
 /** Runs a job for a command: shows its progress, prints its report, and obeys signals. */
 import { shown } from '../base/errors.js';
-import type { Job, RunReport } from '../index.js';
+import type { Job, RunReport, SelectionOptions } from '../index.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -8,7 +8,11 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** Runs a job; returns the exit code. */
 export async function runAndReport(
   load: () => Promise<Job>,
-  options: TerminalOptions & { readonly skipUnchanged?: boolean },
+  options: TerminalOptions &
+    SelectionOptions & {
+      readonly skipUnchanged?: boolean;
+      readonly shard?: { readonly index: number; readonly count: number };
+    },
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
@@ -20,10 +24,12 @@ export async function runAndReport(
       abort.abort();
     });
   }
-  const { runJob, RunFailed } = await import('../index.js');
+  const { runJob, RunFailed, selectionOf } = await import('../index.js');
   const progress = await terminal.progress();
   try {
     const report = await runJob(await load(), {
+      selection: selectionOf(options),
+      shard: options.shard,
       now: () => new Date(),
       signal: abort.signal,
       onEvent: (event) => {

@@ -8,16 +8,21 @@ import type { Dataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { UnitRecord } from '../plan/manifest.js';
+import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
-import { keyOf, type Scored, type ScoreEvent, scoreMissing } from './score.js';
+import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import { latestSnapshot, type Publication, publish, type Snapshot, stage } from './snapshot.js';
 import { Output } from './store.js';
 
 /** What a run takes from outside. */
 export interface RunOptions {
+  /** What of the input is meant; without it, all. */
+  readonly selection?: Selection | undefined;
+  /** The share of the tasks to score, of how many: nothing is published then. */
+  readonly shard?: Shard | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Ends the run early: workers are stopped, what is done stays done. */
@@ -55,7 +60,8 @@ interface Progress {
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunReport> {
   // Where there is no output yet, none is made for a job that would publish into its own input.
-  if ((await Output.find(job.output.path)) === undefined) await listInput(job);
+  const selection = options.selection ?? EVERYTHING;
+  if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
   const runId = runIdOf(options.now());
@@ -134,7 +140,7 @@ async function execute(
 ): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
   const { job, output, temporary, options, progress } = scope;
   const base = await latestSnapshot(output);
-  const dataset = await listInput(job);
+  const dataset = await listInput(job, options.selection ?? EVERYTHING);
   const pool = (): Pool => {
     if (options.signal?.aborted === true) throw new WorkerDied('the run was interrupted', 'closed');
     progress.pool ??= openPool(scope, dataset);
@@ -150,6 +156,7 @@ async function execute(
     output,
     temporary,
     pool,
+    shard: options.shard,
     onEvent: options.onEvent,
   });
   progress.scored = scored;
@@ -160,6 +167,10 @@ async function execute(
   }
   const publishing = performance.now();
   refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
+  if (options.shard !== undefined) {
+    progress.ledger = scored.tally.ledger;
+    return { outcome: 'scored', snapshot: base };
+  }
   const publication = audit(prepared, scored);
   progress.ledger = ledgerOf(publication);
   const verdict = tooManyBadRows(
@@ -215,6 +226,7 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
       `not ready, for want of ${shown(job.input.ready ?? '')}: ${names.join(', ')}${more}`,
     );
   }
+  if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);
   if (model.deviceNote !== undefined) notes.push(model.deviceNote);
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;

@@ -32,7 +32,30 @@ export interface ScoreTools {
   /** A folder of this run's own, on the file system of the output. */
   readonly temporary: string;
   readonly pool: () => Pool;
+  readonly shard: Shard | undefined;
   readonly onEvent: (event: ScoreEvent) => void;
+}
+
+/** A share of a plan's tasks: number `index` of `count`, from 0. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * The tasks of a shard, in order. They follow from the whole plan, whatever is done already: the longest task first, each
+ * goes to the shard that has the fewest rows so far.
+ */
+export function tasksOfShard(tasks: readonly Task[], { index, count }: Shard): Task[] {
+  const rows = new Array<number>(count).fill(0);
+  const mine = new Set<Task>();
+  // Sorting is stable: tasks of the same length stay in the order of the plan.
+  for (const task of [...tasks].sort((a, b) => b.rows - a.rows)) {
+    const least = rows.indexOf(Math.min(...rows));
+    rows[least]! += task.rows;
+    if (least === index) mine.add(task);
+  }
+  return tasks.filter((task) => mine.has(task));
 }
 
 /** What came of the tasks of a plan. */
@@ -102,16 +125,20 @@ export async function scoreMissing(
     if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
     failures.set(unit, [...(failures.get(unit) ?? []), error]);
   };
-  const tasks = prepared.units.flatMap((unit) => unit.tasks);
+  const { shard } = tools;
+  const all = prepared.units.flatMap((unit) => unit.tasks);
+  const tasks = shard === undefined ? all : tasksOfShard(all, shard);
   const missing = await missingTasks(tasks, tools.output, parts);
   tally.reusedTasks = parts.size;
   const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
-  const toCheck = prepared.job.input.key === undefined ? [] : toDo;
+  // Who publishes checks the keys: a shard would look at units that are not its own.
+  const toCheck = prepared.job.input.key === undefined || shard !== undefined ? [] : toDo;
 
   const converter = new Converter(prepared, published, tools);
-  const rejecting = prepared.units.flatMap(withBadRecords);
-  const plannedRows = sumRows(tasks) + sumRejected(rejecting);
-  tally.reject(toDo.flatMap(withBadRecords));
+  // A shard leaves the records that no task has seen to who publishes.
+  const rejecting = shard === undefined ? prepared.units.flatMap(withBadRecords) : [];
+  const plannedRows = sumRows(all) + sumRejected(rejecting);
+  tally.reject(shard === undefined ? toDo.flatMap(withBadRecords) : []);
   refuseTooMany(prepared, tally, plannedRows);
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));

@@ -116,7 +116,7 @@ const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const TYPES: readonly (readonly [type: string, pattern: RegExp])[] = [
   // A number that begins with a zero is a code: as a number it would lose it.
   ['BIGINT', /^[+-]?(?:0|[1-9]\d{0,17})$/],
-  ['DOUBLE', /^[+-]?(?:(?:0|[1-9]\d*)\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i],
+  ['DOUBLE', /^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i],
   ['BOOLEAN', /^(?:true|false)$/i],
   ['DATE', /^\d{4}-\d\d-\d\d$/],
   ['TIMESTAMP', /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?Z?$/],
