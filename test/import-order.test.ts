@@ -9,6 +9,7 @@ const ORDER = `
   base/errors.ts
   base/hash.ts
   base/files.ts
+  base/zstd.ts
   base/machine.ts
   base/elements.ts
   base/float16.ts

@@ -78,14 +78,14 @@ const oneOf = <const T extends readonly string[]>(names: T) =>
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
 
-const DELIMITER = 'one character of ASCII that is no letter, digit, quote or line end';
+const DELIMITER = 'one character of ASCII that is no letter, digit, double quote or line end';
 const QUOTE = 'one character of ASCII that is no letter or digit, or "" where nothing is quoted';
 
 /** The schema of `input.csv`. */
 const csvSchema = section({
   delimiter: z
     .string({ error: DELIMITER })
-    .regex(/^[\t!#-/:-@[-`{-~ ]$/, { error: DELIMITER })
+    .refine(isDelimiter, { error: DELIMITER })
     .default(',')
     .describe('The character between fields.'),
   quote: z
@@ -364,6 +364,11 @@ function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): v
     const message = `the name ${sayValue(name)} is taken by ${before.where}${sayCase(name, before.name)}`;
     refuse(issues, ['columns', name], message);
   }
+}
+
+function isDelimiter(text: string): boolean {
+  const code = text.charCodeAt(0);
+  return text.length === 1 && code > 0 && code < 128 && !/[A-Za-z0-9"\r\n]/.test(text);
 }
 
 /** What holds between the keys of `input.csv`. */

@@ -29,6 +29,9 @@ export interface OutputBinding {
   readonly index: number | undefined;
 }
 
+/** What is said of an output whose shape is open. */
+export const WIDTH_UNKNOWN = 'does not declare how many elements a row has';
+
 /** Binds the model's outputs to prediction columns; adds to `problems` what does not fit. */
 export function bindOutputs(
   outputs: readonly OutputFacts[],
@@ -38,7 +41,7 @@ export function bindOutputs(
   const names = outputs.map(({ name }) => name);
   if (columns.length === 0) {
     const tensors = outputs.filter(({ element }) => element !== undefined);
-    if (tensors.length === 0) problems.push('none of its outputs is a tensor');
+    if (tensors.length === 0) problems.push(`none of its outputs (${quoteAll(names)}) is a tensor`);
     return tensors.flatMap((output) => bindWhole(output, problems));
   }
   return columns.flatMap(({ name: column, output: name, element }) => {
@@ -94,9 +97,7 @@ function bindOutput(
     return [];
   }
   if (width === undefined) {
-    problems.push(
-      `${subject} does not declare how many elements a row has, and a trial run did not tell it`,
-    );
+    problems.push(`${subject} ${WIDTH_UNKNOWN}, and a trial run did not tell it`);
     return [];
   }
   if (width < 1 || width > WIDTH_MAX) {

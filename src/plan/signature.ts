@@ -5,7 +5,13 @@ import type { FileStamp } from '../base/hash.js';
 import type { TensorElement, TensorSpec } from '../base/onnx.js';
 import type { PartitionValue, SchemaColumn } from './dataset.js';
 import type { JobColumn, JobFeatures } from './job.js';
-import { bindOutputs, type OutputBinding, type OutputFacts, quoteAll } from './predictions.js';
+import {
+  bindOutputs,
+  type OutputBinding,
+  type OutputFacts,
+  quoteAll,
+  WIDTH_UNKNOWN,
+} from './predictions.js';
 
 /** What a worker found out about a model. */
 export interface ModelFacts {
@@ -60,7 +66,12 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const problems: string[] = [];
   const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
-  const outputs = bindOutputs(model.outputs, request.columns, problems);
+  const ofOutputs: string[] = [];
+  const outputs = bindOutputs(model.outputs, request.columns, ofOutputs);
+  // That the width of an output is not known may follow from inputs that could not be tried.
+  const isOwn = (problem: string): boolean =>
+    problems.length === 0 || !problem.includes(WIDTH_UNKNOWN);
+  problems.push(...ofOutputs.filter(isOwn));
   if (problems.length > 0) {
     throw new ScorelineError(
       'model',

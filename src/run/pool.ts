@@ -44,6 +44,8 @@ interface Member {
   /** Whether it has started up: until then it has longer to show that it is alive. */
   ready: boolean;
   pending: Pending | undefined;
+  /** Whether the model runs: then the deadline of a batch holds. */
+  inBatch: boolean;
   id: number;
   deadline: NodeJS.Timeout | undefined;
   hung: boolean;
@@ -145,6 +147,7 @@ export class Pool {
 
   private give(member: Member, pending: Pending): void {
     member.pending = pending;
+    member.inBatch = pending.kind === 'score';
     member.id = this.nextId++;
     this.watch(member);
     this.send(member, {
@@ -176,6 +179,7 @@ export class Pool {
       child,
       ready: false,
       pending: undefined,
+      inBatch: false,
       id: 0,
       deadline: undefined,
       hung: false,
@@ -204,6 +208,10 @@ export class Pool {
       case 'progress':
         this.watch(member);
         if (message.rows > 0) this.options.onProgress(member.index, message.rows);
+        return;
+      case 'trial':
+        member.inBatch = true;
+        this.watch(member);
         return;
       case 'answer':
         this.peaks.set(
@@ -239,9 +247,9 @@ export class Pool {
   }
 
   /** The deadline is that of a batch: starting up and looking at files may take longer. */
-  private patienceMs({ ready, pending }: Member): number {
+  private patienceMs({ ready, inBatch }: Member): number {
     const { timeoutMs } = this.options;
-    return ready && pending?.kind === 'score' ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
+    return ready && inBatch ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
   }
 
   private retire(member: Member): void {

@@ -105,6 +105,11 @@ export class CsvScanner {
     return !(this.hasLf && this.hasCrlf) && !this.hasMark && this.blanks.length === 0;
   }
 
+  /** The line end of the records, where there is one kind. */
+  get lineEnd(): 'lf' | 'crlf' {
+    return this.hasCrlf ? 'crlf' : 'lf';
+  }
+
   /** Takes the next bytes of the file. */
   push(chunk: Buffer): void {
     if (this.pending.length === 0) this.pending = chunk;

@@ -24,6 +24,7 @@ import { trial } from './trial.js';
 export async function describeModel(
   ask: DescribeModel,
   openSession: OpenSession,
+  onTrial: () => void,
 ): Promise<ModelFacts> {
   const file = await readOnnxFile(ask.path);
   const paths = [ask.path, ...(await externalDataFiles(ask.path, file))];
@@ -48,7 +49,7 @@ export async function describeModel(
         ({ name, optional }) => optional && !session.inputs.some((spec) => spec.name === name),
       )
       .map(({ name }) => name),
-    outputs: await trial(session, ask.columns),
+    outputs: await trial(session, ask.columns, onTrial),
     rowwise: isRowwise(file),
   };
 }

@@ -94,7 +94,7 @@ const LISTED = 20;
 async function inspectModel(openSession: OpenSession, path: string): Promise<Inspection> {
   const file = await readOnnxFile(path);
   const ask = { path, shownAs: shownModel(path), device: 'cpu', columns: undefined };
-  const facts = await describeModel(ask, openSession);
+  const facts = await describeModel(ask, openSession, () => undefined);
   const opsets = file.opsets.map(
     ({ domain, version }) => `${shown(domain === '' ? 'ai.onnx' : domain)} ${version}`,
   );

@@ -180,10 +180,11 @@ export type ToWorker =
       readonly ask: unknown;
     };
 
-/** A message from a worker. `progress` also shows that it is alive. */
+/** A message from a worker. `progress` also shows that it is alive; `trial` that the model runs next, as in a batch. */
 export type FromWorker =
   | { readonly scoreline: 'ready' }
   | { readonly scoreline: 'progress'; readonly rows: number }
+  | { readonly scoreline: 'trial' }
   | {
       readonly scoreline: 'answer';
       readonly id: number;

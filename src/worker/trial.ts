@@ -1,30 +1,42 @@
 /** A trial run of a model on made-up rows: exports declare wrong shapes, or none. */
 import { newArray } from '../base/columns.js';
-import type { Session, TensorSpec, TensorValues } from '../base/onnx.js';
-import type { OutputFacts } from '../plan/predictions.js';
+import { runtimeMessage, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
+import { type OutputFacts, WIDTH_UNKNOWN } from '../plan/predictions.js';
 import { outputProblem } from './infer.js';
 
 const TRIAL_ROWS = 2;
 
-/** The outputs of a model as a run on rows of zeros gives them; as declared, where the model refuses such rows. */
-export async function trial(session: Session, columns: number | undefined): Promise<OutputFacts[]> {
+/** The outputs of a model as a run on rows of zeros gives them; as declared, where the model refuses such rows. `onTrial` is called before the model runs. */
+export async function trial(
+  session: Session,
+  columns: number | undefined,
+  onTrial: () => void,
+): Promise<OutputFacts[]> {
   const tensors = session.outputs.filter(({ element }) => element !== undefined);
   const rows =
     session.inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number') ??
     TRIAL_ROWS;
   const feeds = trialFeeds(session.inputs, rows, columns);
   let results = new Map<string, TensorValues>();
+  let refusal: string | undefined;
   if (feeds !== undefined && tensors.length > 0) {
     try {
+      onTrial();
       results = await session.run(
         feeds,
         tensors.map(({ name }) => name),
       );
-    } catch {
-      // Zeros need not be valid input for a model: what it declares has to do.
+    } catch (error) {
+      // Zeros need not be valid input for a model: what it declares has to do, if it does.
+      refusal = runtimeMessage(error);
     }
   }
-  return session.outputs.map((spec) => outputFacts(spec, results.get(spec.name), rows));
+  return session.outputs.map((spec) => {
+    const facts = outputFacts(spec, results.get(spec.name), rows);
+    if (facts.width !== undefined || facts.element === undefined || refusal === undefined)
+      return facts;
+    return { ...facts, problem: `${WIDTH_UNKNOWN}, and a trial run failed: ${refusal}` };
+  });
 }
 
 function outputFacts(
