@@ -23,8 +23,6 @@ export interface CsvFacts {
   readonly examples: readonly string[];
   /** Whether DuckDB may read the file as it is; else a clean copy is made of it first. */
   readonly plain: boolean;
-  /** The line end of its records, where it is plain. */
-  readonly lineEnd: 'lf' | 'crlf';
   /** The longest good record, in bytes. */
   readonly longest: number;
 }

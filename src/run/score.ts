@@ -9,7 +9,7 @@ import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
-import { type Converted, tooManyBadRows } from './audit.js';
+import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
@@ -158,7 +158,11 @@ export async function scoreMissing(
   const scoring = [...missing]
     .sort((a, b) => b.rows - a.rows)
     .map((task, index) =>
-      scoreTask(task, prepared, tools, { converter, probeBatch: index === 0 })
+      scoreTask(task, prepared, tools, {
+        converter,
+        probeBatch: index === 0,
+        badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+      })
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
           tally.add(result);
@@ -258,7 +262,12 @@ async function scoreTask(
   task: Task,
   prepared: Prepared,
   { output, temporary, pool, onEvent }: ScoreTools,
-  { converter, probeBatch }: { readonly converter: Converter; readonly probeBatch: boolean },
+  {
+    converter,
+    ...once
+  }: Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed'> & {
+    readonly converter: Converter;
+  },
 ): Promise<TaskResult> {
   const { job, dataset, model, scoring, publishing, shownModel } = prepared;
   const name = taskName(task);
@@ -282,7 +291,7 @@ async function scoreTask(
     scoreFolder: output.scoreFolder(scoreKey),
     partFolder: output.partFolder(partKey),
     haveScores: await output.hasScores(scoreKey),
-    probeBatch,
+    ...once,
   };
   for (let attempt = 1; ; attempt++) {
     const started = performance.now();

@@ -36,9 +36,9 @@ export async function describeCsv({ file, dialect }: DescribeCsv): Promise<FileA
   };
   const { scanner, sha256, bytes, compressed } = await scan(file, dialect, sink, false);
   await checkUnchanged([{ ...file, stamp }]);
-  const { accepted: rows, rejected, longest, isPlain, lineEnd } = scanner;
+  const { accepted: rows, rejected, longest, isPlain } = scanner;
   const plain = !compressed && rejected === 0 && isPlain;
-  const csv: CsvFacts = { rejected, examples, plain, lineEnd, longest };
+  const csv: CsvFacts = { rejected, examples, plain, longest };
   const schema = (scanner.names ?? []).map((name) => ({ name, type: 'VARCHAR' }));
   return {
     path,
@@ -289,7 +289,7 @@ async function writeRows(
     `nullstr = ${quoteText(nullText)}`,
     'allow_quoted_nulls = false',
     // Said, for DuckDB would take the first one that it meets, even in quotes, for that of the records.
-    `new_line = '${facts.plain && facts.lineEnd === 'crlf' ? '\\r\\n' : '\\n'}'`,
+    "new_line = '\\n'",
     "encoding = 'utf-8'",
     "compression = 'none'",
     'strict_mode = true',

@@ -38,19 +38,163 @@ export interface InferenceOptions {
   readonly onAlive: () => void;
 }
 
-/** Scores a batch of `rows` rows. Throws `model` when the model fails or its outputs do not have a row for each. */
+/** What a batch is allowed to cost. */
+export interface BatchLimits {
+  /** How many more rows may be set aside. */
+  readonly allowed: number;
+  /** Whether any row of the task was scored before. */
+  readonly anyScored: boolean;
+  /** Names a row of the batch for a person. */
+  readonly place: (row: number) => string;
+}
+
+/**
+ * Scores a batch of `rows` rows. Where the model fails, the rows to blame are found by halving, and set aside. Throws
+ * `model` when the model fails on all rows or for another reason than a row, or its outputs do not have a row for each; `gate`
+ * when it fails on more rows than are allowed.
+ */
 export async function inferBatch(
   options: InferenceOptions,
   features: FeatureBatch,
   rows: number,
+  limits: BatchLimits,
 ): Promise<ScoredBatch> {
   const badRows = new Set(features.bad.map(({ row }) => row));
   if (badRows.size === rows) return { outputs: new Map(), bad: features.bad };
+  const sent = options.fixedBatch ?? rows;
   const feeds = feedsOf(options, features, rows, badRows);
-  const outputs = await runModel(options, feeds, options.fixedBatch ?? rows, rows);
+  const failing: BadRow[] = [];
+  let outputs: Map<string, OutputColumn>;
+  try {
+    outputs = await runModel(options, feeds, sent, rows);
+  } catch (error) {
+    if (!(error instanceof ModelFailed)) throw error;
+    failing.push(...(await failingRows(options, feeds, rows, { ...limits, error })));
+    // The rows that were bad before hold copies of others: they fail where those do.
+    const blamed = failing.filter(({ row }) => !badRows.has(row));
+    for (const { row } of blamed) badRows.add(row);
+    failing.splice(0, failing.length, ...blamed);
+    if (badRows.size === rows) return { outputs: new Map(), bad: merged(features.bad, failing) };
+    outputs = await runModel(options, feedsOf(options, features, rows, badRows), sent, rows);
+  }
   const bad =
     options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
-  return { outputs, bad: [...features.bad, ...bad].sort((a, b) => a.row - b.row) };
+  return { outputs, bad: merged(features.bad, failing, bad) };
+}
+
+function merged(...bad: (readonly BadRow[])[]): BadRow[] {
+  return bad.flat().sort((a, b) => a.row - b.row);
+}
+
+/** The model refused a batch: its rows may be to blame. */
+class ModelFailed extends ScorelineError {
+  /** What it said. */
+  readonly said: string;
+
+  constructor(shownAs: string, cause: unknown) {
+    const said = runtimeMessage(cause);
+    super('model', `model ${shownAs}: ${said}`, { cause });
+    this.said = said;
+  }
+}
+
+/**
+ * The rows on which the model fails by themselves, found by halving: for one of n at most 2 log2(n) + 1 calls. Throws the error of
+ * the batch where no single row is to blame, or none that was tried can be scored.
+ */
+async function failingRows(
+  options: InferenceOptions,
+  feeds: ReadonlyMap<string, TensorValues>,
+  rows: number,
+  { allowed, anyScored, place, error }: BatchLimits & { readonly error: ModelFailed },
+): Promise<BadRow[]> {
+  const found: BadRow[] = [];
+  let anyPassed = anyScored;
+  /** What the model says of the rows from `start` to `end` alone; undefined when it scores them. */
+  const failure = async (start: number, end: number): Promise<ModelFailed | undefined> => {
+    const sent = options.fixedBatch ?? end - start;
+    try {
+      await runModel(options, rowsOf(feeds, start, end, { rows, sent }), sent, end - start);
+      anyPassed = true;
+      return undefined;
+    } catch (caught) {
+      if (!(caught instanceof ModelFailed)) throw caught;
+      return caught;
+    }
+  };
+  /** Ranges that fail; `tried` says that the range itself has been tried. */
+  const search = async (
+    start: number,
+    end: number,
+    tried: ModelFailed | undefined,
+  ): Promise<void> => {
+    if (end - start === 1) {
+      const why = tried ?? (await failure(start, end));
+      // It passes alone: something else was wrong with the batch.
+      if (why === undefined) throw error;
+      found.push({ row: start, reason: 'model_failed', column: '', detail: why.said });
+      if (found.length > allowed) throw anyPassed ? tooMany(found, allowed, place) : error;
+      return;
+    }
+    const middle = (start + end) >> 1;
+    const left = await failure(start, middle);
+    if (left === undefined) return search(middle, end, undefined);
+    const right = await failure(middle, end);
+    await search(start, middle, left);
+    if (right !== undefined) await search(middle, end, right);
+  };
+  await search(0, rows, rows === 1 ? error : undefined);
+  return found;
+}
+
+function tooMany(
+  found: readonly BadRow[],
+  allowed: number,
+  place: (row: number) => string,
+): ScorelineError {
+  const [first] = found;
+  return new ScorelineError(
+    'gate',
+    `quarantine.max: the model fails on more rows than may be set aside (${Math.max(0, allowed)} more); the first: ${place(first?.row ?? 0)}: ${first?.detail ?? ''}`,
+  );
+}
+
+/** The rows from `start` to `end` of what feeds a batch; rows past the last one (of a fixed batch) repeat it. */
+function rowsOf(
+  feeds: ReadonlyMap<string, TensorValues>,
+  start: number,
+  end: number,
+  { rows, sent }: { readonly rows: number; readonly sent: number },
+): Map<string, TensorValues> {
+  const count = end - start;
+  return new Map(
+    [...feeds].map(([name, { element, shape, values }]) => {
+      const width = values.length / (shape[0] ?? rows);
+      const part = values.slice(start * width, end * width);
+      const last = values.slice((end - 1) * width, end * width);
+      const padding = sent - count;
+      return [
+        name,
+        { element, shape: [sent, ...shape.slice(1)], values: padded(part, last, padding) },
+      ];
+    }),
+  );
+}
+
+function padded(
+  values: TypedArray | string[],
+  last: TypedArray | string[],
+  times: number,
+): TypedArray | string[] {
+  if (times === 0) return values;
+  if (Array.isArray(values))
+    return [...values, ...Array.from({ length: times }, () => last).flat()] as string[];
+  const width = last.length;
+  const target = values.constructor as new (length: number) => TypedArray;
+  const all = new target(values.length + times * width);
+  all.set(values as never);
+  for (let copy = 0; copy < times; copy++) all.set(last as never, values.length + copy * width);
+  return all;
 }
 
 /**
@@ -202,9 +346,7 @@ async function runModel(
   try {
     results = await options.session.run(feeds, [...widths.keys()]);
   } catch (error) {
-    throw new ScorelineError('model', `model ${options.shownAs}: ${runtimeMessage(error)}`, {
-      cause: error,
-    });
+    throw new ModelFailed(options.shownAs, error);
   }
   const outputs = new Map<string, OutputColumn>();
   for (const [name, { element, shape, values }] of results) {

@@ -32,7 +32,7 @@ import type { OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
 import type { TaskOrder } from './protocol.js';
-import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
+import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';
 
 /** The table of a task's scores: one row for each row of the task, its status first. */
@@ -101,7 +101,7 @@ export class ScoreTable {
         { element: 'uint32', width: 1, values: rows },
         texts(({ reason }) => reason),
         texts(({ column }) => column),
-        texts(({ reason }) => QUARANTINE_MESSAGES[reason]),
+        texts(messageOfRow),
       ],
       0,
       rows.length,

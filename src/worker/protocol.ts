@@ -68,6 +68,8 @@ export interface TaskOrder {
   readonly haveScores: boolean;
   /** A folder of this attempt's own, on the file system of the store. */
   readonly temporaryFolder: string;
+  /** How many rows may be set aside in the whole run: no more than that are looked for where the model fails. */
+  readonly badRowsAllowed: number;
   /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
   readonly probeBatch: boolean;
 }
