@@ -61,7 +61,7 @@ export interface Chunk {
   bytes(column: number, element: ElementType): Uint8Array;
   /** One bit a row, least significant first, 1 = not null; undefined when no row is null. */
   validity(column: number): Uint8Array | undefined;
-  /** The values of a text column. */
+  /** The values of a text column, selected with `guardedSql`. */
   texts(column: number): (string | null)[];
   /**
    * The lists of a column, all of `width` elements but for those that are null, as `width` elements a row (which hold
@@ -191,7 +191,7 @@ function chunkOf(chunk: DuckDBDataChunk): Chunk {
       if (known !== undefined) return known;
       const values = chunk
         .getColumnValues(column)
-        .map((value) => (value === null ? null : String(value)));
+        .map((value) => (value === null ? null : unguarded(String(value))));
       texts.set(column, values);
       return values;
     },
@@ -202,10 +202,24 @@ function chunkOf(chunk: DuckDBDataChunk): Chunk {
   };
 }
 
+/**
+ * Text, or lists of it, as SQL that `texts` and `lists` of a chunk can read: the binding drops a U+FEFF that a text begins
+ * with, so each gets a character before it.
+ */
+export function guardedSql(sql: string, isList: boolean): string {
+  return isList ? `list_transform(${sql}, lambda item: '=' || item)` : `'=' || (${sql})`;
+}
+
+function unguarded(text: string): string {
+  return text.slice(1);
+}
+
 function listTexts(chunk: DuckDBDataChunk, column: number, width: number): (string | null)[] {
   return chunk.getColumnValues(column).flatMap((value) => {
     const items = value instanceof duckdb.DuckDBListValue ? value.items : [];
-    return Array.from({ length: width }, (_, at) => (items[at] == null ? null : String(items[at])));
+    return Array.from({ length: width }, (_, at) =>
+      items[at] == null ? null : unguarded(String(items[at])),
+    );
   });
 }
 

@@ -6,7 +6,14 @@ import {
   type RecordBatch,
   recordBatchOf,
 } from '../base/columns.js';
-import { type Chunk, type Database, quoteName, quotePath, quoteText } from '../base/duckdb.js';
+import {
+  type Chunk,
+  type Database,
+  guardedSql,
+  quoteName,
+  quotePath,
+  quoteText,
+} from '../base/duckdb.js';
 import { bytesOfElement, type ElementType } from '../base/elements.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
@@ -218,7 +225,10 @@ export async function* readBatches<Plan extends SegmentPlan>(
         options.where !== undefined,
       );
     }
-    const select = plan.fetch.map(({ sql, name }) => `${sql} AS ${quoteName(name)}`);
+    const select = plan.fetch.map(({ sql, name, element, list }) => {
+      const readable = element === 'utf8' ? guardedSql(sql, list !== undefined) : sql;
+      return `${readable} AS ${quoteName(name)}`;
+    });
     if (options.where !== undefined) {
       // A row whose values cannot be read is no row that a filter passed over.
       const failed = failedSql(segment);
