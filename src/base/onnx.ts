@@ -203,13 +203,13 @@ export function runtimeMessage(error: unknown, path?: string, shownAs?: string):
     return `has ${elementName(BigInt(unsupported))} inputs or outputs, which the Node binding of ONNX Runtime does not support; cast them in the model`;
   }
   message = message
-    // A place in its source, by itself or with the name of a function: "tensorprotoutils.cc:1763 GetExtDataFromTensorProto".
-    .replace(/\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*/g, ' ')
-    .replace(/\b\w+\.(?:cc|h|cpp|hpp):\d+ \w+ ?/g, '')
+    // A place in its source, with the function that it is in: "/…/zipmap.cc:42 onnxruntime::ml::ZipMapOp::ZipMapOp(…) ".
     .replace(
-      /(?:\b(?:void|bool|int|auto)[*&]? )?[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*/g,
-      '',
+      /\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*(?:[\w:*&<>, ]*?[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?)?\s*/g,
+      ' ',
     )
+    .replace(/\b\w+\.(?:cc|h|cpp|hpp):\d+ \w+ ?/g, '')
+    .replace(/[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*/g, '')
     .replace(/Exception during initialization: |\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : /g, '')
     .replace(
       /ONNX Runtime only \*guarantees\* support for models stamped with official released onnx opset versions\. /,
