@@ -69,7 +69,10 @@ function columns() {
       (_, n) => `round(hash(i * 8 + ${n}) % 1000000 / 1000, 3) AS f${n}`,
     ),
     ...Array.from({ length: 6 }, (_, n) => `hash(i * 6 + ${n}) % 100000 AS n${n}`),
-    ...Array.from({ length: 4 }, (_, n) => `${words}[1 + (hash(i * 4 + ${n}) % 4)::INTEGER] AS t${n}`),
+    ...Array.from(
+      { length: 4 },
+      (_, n) => `${words}[1 + (hash(i * 4 + ${n}) % 4)::INTEGER] AS t${n}`,
+    ),
     "DATE '2013-01-01' + (i % 365)::INTEGER AS d",
   ];
 }
