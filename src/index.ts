@@ -8,6 +8,7 @@ export {
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { number, plural, type RunReport, reportLines } from './report/report.js';
+export { type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { RunFailed, type RunOptions, runJob } from './run/run.js';

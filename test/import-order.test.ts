@@ -47,6 +47,7 @@ const ORDER = `
   worker/main.ts
 
   run/store.ts
+  run/history.ts
   run/snapshot.ts
   run/pool.ts
   run/describe.ts
@@ -61,12 +62,15 @@ const ORDER = `
 
   cli/terminal.ts
   cli/options.ts
+  cli/table.ts
+  cli/with-output.ts
   cli/run-and-report.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/run.ts
+  cli/commands/runs.ts
   cli/commands/score.ts
   cli/main.ts
 `

@@ -27,6 +27,8 @@ export interface RunReport {
   /** The number and path of the snapshot that is published after the run; null before the first. */
   readonly snapshot: number | null;
   readonly path: string | null;
+  /** The digest of the manifest that the run published; null when it published none. */
+  readonly manifest: string | null;
   readonly units: {
     readonly planned: number;
     readonly bad: number;

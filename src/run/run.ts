@@ -2,14 +2,16 @@
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import { makeFolder, removeTree, writeFileWhole } from '../base/files.js';
+import { makeFolder, removeTree } from '../base/files.js';
+import { sha256 } from '../base/hash.js';
 import { usableCores, usableMemoryBytes } from '../base/machine.js';
 import type { Dataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import type { UnitRecord } from '../plan/manifest.js';
+import { manifestText, type UnitRecord } from '../plan/manifest.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
+import { record, runIdOf } from './history.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { keyOf, type Scored, type ScoreEvent, scoreMissing } from './score.js';
@@ -279,6 +281,10 @@ function reportOf(
     outcome: end.outcome,
     snapshot: end.snapshot?.number ?? null,
     path: end.path ?? null,
+    manifest:
+      end.outcome === 'published' && end.snapshot !== undefined
+        ? sha256(manifestText(end.snapshot.manifest))
+        : null,
     units: {
       planned: prepared?.units.length ?? 0,
       bad: (prepared?.badUnits.size ?? 0) + (scored?.failures.size ?? 0),
@@ -299,13 +305,6 @@ function reportOf(
   };
 }
 
-async function record(output: Output, report: RunReport): Promise<void> {
-  await writeFileWhole(
-    output.path('runs', report.runId, 'run.json'),
-    `${JSON.stringify(report, undefined, 2)}\n`,
-  );
-}
-
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */
 async function openLog(output: Output, runId: string, options: RunOptions): Promise<RunOptions> {
   const folder = output.path('runs', runId);
@@ -319,10 +318,4 @@ async function openLog(output: Output, runId: string, options: RunOptions): Prom
       appendFileSync(path, `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`);
     },
   };
-}
-
-/** A name for a run that sorts by time: `20130601T020000Z-k3f9`. */
-function runIdOf(now: Date): string {
-  const time = now.toISOString().replace(/[-:]/g, '').replace(/\.\d+/, '');
-  return `${time}-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`;
 }
