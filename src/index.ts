@@ -7,11 +7,19 @@ export {
   ScorelineError,
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
-export { number, plural, type RunReport, reportLines } from './report/report.js';
-export { type HistoryEntry, readHistory } from './run/history.js';
+export {
+  type ActReport,
+  actLines,
+  number,
+  plural,
+  type RunReport,
+  reportLines,
+} from './report/report.js';
+export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { RunFailed, type RunOptions, runJob } from './run/run.js';
 export type { ScoreEvent } from './run/score.js';
 export { currentPath } from './run/snapshot.js';
+export { discardStaged, publishStaged } from './run/staged.js';
 export { Output } from './run/store.js';

@@ -47,8 +47,9 @@ const ORDER = `
   worker/main.ts
 
   run/store.ts
-  run/history.ts
   run/snapshot.ts
+  run/history.ts
+  run/staged.ts
   run/pool.ts
   run/describe.ts
   run/prepare.ts
@@ -69,6 +70,7 @@ const ORDER = `
   cli/commands/doctor.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
+  cli/commands/publish.ts
   cli/commands/run.ts
   cli/commands/runs.ts
   cli/commands/score.ts

@@ -5,13 +5,24 @@ import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
+import { addDiscard, addPublish } from './commands/publish.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addScore } from './commands/score.js';
 import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
-const COMMANDS = [addRun, addPlan, addScore, addInspect, addCurrent, addRuns, addDoctor];
+const COMMANDS = [
+  addRun,
+  addPlan,
+  addScore,
+  addInspect,
+  addCurrent,
+  addRuns,
+  addPublish,
+  addDiscard,
+  addDoctor,
+];
 
 /** Runs a command line (without the program's own name); returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -8,7 +8,7 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** Runs a job; returns the exit code. */
 export async function runAndReport(
   load: () => Promise<Job>,
-  options: TerminalOptions & { readonly skipUnchanged?: boolean },
+  options: TerminalOptions & { readonly skipUnchanged?: boolean; readonly because?: string },
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
@@ -25,6 +25,7 @@ export async function runAndReport(
   try {
     const report = await runJob(await load(), {
       now: () => new Date(),
+      because: options.because,
       signal: abort.signal,
       onEvent: (event) => {
         if (event.type === 'planned') progress.start(event.rows);

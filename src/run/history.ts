@@ -3,7 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { listFolder, makeFolder, writeFileWhole } from '../base/files.js';
-import type { RunReport } from '../report/report.js';
+import { sha256 } from '../base/hash.js';
+import { manifestText } from '../plan/manifest.js';
+import type { ActReport, RunReport } from '../report/report.js';
+import type { Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
 
 /** A name for a run that sorts by time: `20130601T020000.123Z-k3f9`. */
@@ -15,7 +18,7 @@ export function runIdOf(now: Date): string {
 const RUN_ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d(?:\.\d{3})?)Z-[a-z0-9]{4}$/;
 
 /** Keeps the record of a run or of an act, in a folder of its name. */
-export async function record(output: Output, report: RunReport): Promise<void> {
+export async function record(output: Output, report: RunReport | ActReport): Promise<void> {
   const folder = output.path('runs', report.runId);
   await makeFolder(folder);
   await writeFileWhole(
@@ -109,4 +112,49 @@ async function readRecord(
     const why = error instanceof z.ZodError ? 'is no record of a run' : messageOf(error);
     return { ...nothing, verdict: 'damaged', error: `run.json: ${why}` };
   }
+}
+
+/** What an act takes from outside. */
+export interface ActOptions {
+  readonly now: () => Date;
+  readonly because: string | undefined;
+}
+
+/** What an act came to; `snapshot` is the one that it made. */
+export interface ActResult {
+  readonly outcome: ActReport['outcome'];
+  readonly snapshot: Snapshot | undefined;
+}
+
+/** Does what a person asked for, with a temporary folder, and records it, also when it fails. */
+export async function act(
+  output: Output,
+  options: ActOptions & Pick<ActReport, 'command' | 'subject'>,
+  perform: (temporary: string) => Promise<ActResult>,
+): Promise<ActReport> {
+  const { now, because, command, subject } = options;
+  const started = performance.now();
+  const about = { format: 1 as const, runId: runIdOf(now()), command, subject };
+  const end = (result: ActResult, error: string | null): ActReport => ({
+    ...about,
+    outcome: result.outcome,
+    snapshot: result.snapshot?.number ?? null,
+    path: result.snapshot?.folder ?? null,
+    manifest: result.snapshot === undefined ? null : sha256(manifestText(result.snapshot.manifest)),
+    because: because ?? null,
+    times: { wall: performance.now() - started },
+    error,
+  });
+  let result: ActResult;
+  try {
+    result = await output.withTemporary(perform);
+  } catch (error) {
+    const failed = end({ outcome: 'failed', snapshot: undefined }, messageOf(error));
+    // The failure itself is what the user has to hear of, even where its record cannot be written.
+    await record(output, failed).catch(() => undefined);
+    throw error;
+  }
+  const report = end(result, null);
+  await record(output, report);
+  return report;
 }

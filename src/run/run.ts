@@ -3,25 +3,34 @@ import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import { makeFolder, removeTree } from '../base/files.js';
-import { sha256 } from '../base/hash.js';
+import { canonicalJson, sha256 } from '../base/hash.js';
 import { usableCores, usableMemoryBytes } from '../base/machine.js';
 import type { Dataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import { manifestText, type UnitRecord } from '../plan/manifest.js';
+import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
 import { record, runIdOf } from './history.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { keyOf, type Scored, type ScoreEvent, scoreMissing } from './score.js';
-import { latestSnapshot, type Publication, publish, type Snapshot, stage } from './snapshot.js';
+import {
+  latestSnapshot,
+  PartMissing,
+  type Publication,
+  publish,
+  type Snapshot,
+} from './snapshot.js';
+import { stage } from './staged.js';
 import { Output } from './store.js';
 
 /** What a run takes from outside. */
 export interface RunOptions {
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
+  /** Publishes also what was reverted, and says why: it is kept in the report. */
+  readonly because?: string | undefined;
   /** Ends the run early: workers are stopped, what is done stays done. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,6 +50,7 @@ export class RunFailed extends Error {
 interface Progress {
   readonly runId: string;
   readonly startedMs: number;
+  readonly because: string | undefined;
   readonly notes: string[];
   workers: number;
   pool: Pool | undefined;
@@ -65,6 +75,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const progress: Progress = {
     runId,
     startedMs: performance.now(),
+    because: options.because,
     notes: [],
     workers: job.run.workers === 'auto' ? usableCores() : job.run.workers,
     pool: undefined,
@@ -134,7 +145,7 @@ interface RunScope {
 async function execute(
   scope: RunScope,
 ): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
-  const { job, output, temporary, options, progress } = scope;
+  const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
   const dataset = await listInput(job);
   const pool = (): Pool => {
@@ -148,12 +159,31 @@ async function execute(
   progress.notes.push(...datasetNotes(prepared));
   progress.describedMs = performance.now() - progress.startedMs;
 
-  const scored = await scoreMissing(prepared, base?.manifest, {
-    output,
-    temporary,
-    pool,
-    onEvent: options.onEvent,
-  });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await scoreAndPublish(scope, prepared, base, pool);
+    } catch (error) {
+      // A part that gc or a person took from the store after it was found there is made again.
+      const covered = prepared.units.some(
+        ({ unit }) => error instanceof PartMissing && error.unit === unit,
+      );
+      if (!covered || attempt === PUBLISH_ATTEMPTS) throw error;
+      progress.notes.push(`made again: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** How often parts that vanish before they are published are made again. */
+const PUBLISH_ATTEMPTS = 3;
+
+async function scoreAndPublish(
+  { job, output, temporary, options, progress }: RunScope,
+  prepared: Prepared,
+  base: Snapshot | undefined,
+  pool: () => Pool,
+): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+  const tools = { output, temporary, pool, onEvent: options.onEvent };
+  const scored = await scoreMissing(prepared, base?.manifest, tools);
   progress.scored = scored;
   if (scored.tally.batchDependent) {
     progress.notes.push(
@@ -162,16 +192,23 @@ async function execute(
   }
   const publishing = performance.now();
   refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
-  const publication = audit(prepared, scored);
-  progress.ledger = ledgerOf(publication);
+  const publication = {
+    ...audit(prepared, scored),
+    anew: scored.remade,
+    evenReverted: options.because !== undefined,
+  };
+  progress.ledger = ledgerOf(publication.units.values());
+  // Bad rows that are published already were looked at: a person may have published them.
+  const news = [...publication.units].filter(([name, unit]) => !isPublished(base, name, unit));
   const verdict = tooManyBadRows(
-    progress.ledger,
+    ledgerOf(news.map(([, unit]) => unit)),
     job.quarantine.max,
     progress.ledger.rows,
     scored.tally.examples,
   );
   if (verdict !== undefined) {
-    const folder = await stage(output, publication, progress.runId, temporary);
+    const how = { runId: progress.runId, reason: verdict, temporary };
+    const folder = await stage(output, publication, base, how);
     throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
   }
   const published = await publish(output, publication, base, temporary);
@@ -189,10 +226,13 @@ function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
   return { name: prepared.job.name, extension: dataExtension(prepared.job.output), units };
 }
 
-function ledgerOf({ units }: Publication): Ledger {
-  return sumLedgers(
-    [...units.values()].flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)),
-  );
+function isPublished(base: Snapshot | undefined, name: string, unit: UnitRecord): boolean {
+  const before = unitOf(base?.manifest, name);
+  return before !== undefined && canonicalJson(before) === canonicalJson(unit);
+}
+
+function ledgerOf(units: Iterable<UnitRecord>): Ledger {
+  return sumLedgers([...units].flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
 /** Every file that could not be scored, in one error. */
@@ -285,6 +325,7 @@ function reportOf(
       end.outcome === 'published' && end.snapshot !== undefined
         ? sha256(manifestText(end.snapshot.manifest))
         : null,
+    because: progress.because ?? null,
     units: {
       planned: prepared?.units.length ?? 0,
       bad: (prepared?.badUnits.size ?? 0) + (scored?.failures.size ?? 0),

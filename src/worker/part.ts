@@ -145,7 +145,7 @@ export class ScoreTable {
     if (record === undefined) {
       throw new ScorelineError(
         'environment',
-        `${shown(path)}: damaged; remove its folder and run again`,
+        `${shown(path)}: damaged; "scoreline verify --repair" removes it, then run again`,
       );
     }
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {

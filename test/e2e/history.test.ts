@@ -1,5 +1,5 @@
 /** What a person does with an output after its runs. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type JobCase, makeCase, withReport } from '../job-case.js';
@@ -67,4 +67,68 @@ describe('scoreline runs', () => {
       stderr: `scoreline: ${folder}: no scoreline output there\n`,
     });
   });
+});
+
+describe('what a run staged', () => {
+  /** A job of two partitions, the second with a bad row too many; its last run staged both. */
+  async function stagedCase(): Promise<{ job: JobCase; runId: string }> {
+    const job = makeCase({ quarantine: { max: 0 } });
+    write(job, 'p=1/x.csv', [1, 2]);
+    write(job, 'p=2/x.csv', [3, 'bad']);
+    // The first stops early, before it has seen all there is.
+    expect((await job.run()).exit).toBe(3);
+    const { exit, report } = await job.run();
+    expect([exit, report.outcome, job.files()]).toEqual([3, 'staged', []]);
+    return { job, runId: report.runId };
+  }
+
+  test('is published by hand, with the reason, and the next run does not ask about its bad rows again', async () => {
+    const { job, runId } = await stagedCase();
+    const { exit, report } = await command(job, 'publish', runId, '--because', 'known bad row');
+    expect(exit).toBe(0);
+    expect(report).toMatchObject({ outcome: 'published', snapshot: 1, because: 'known bad row' });
+    expect(job.files()).toEqual(['p=1/case-00000.parquet', 'p=2/case-00000.parquet']);
+    expect(job.files('quarantine')).toEqual(['p=2/case-00000.parquet']);
+    expect((await job.run()).report).toMatchObject({ outcome: 'unchanged', snapshot: 1 });
+    write(job, 'p=3/x.csv', [5]);
+    expect((await job.run()).report).toMatchObject({ outcome: 'published', snapshot: 2 });
+    expect((await command(job, 'runs')).report).toMatchObject([
+      { verdict: 'failed' },
+      { verdict: 'staged', snapshot: null },
+      { command: 'publish', verdict: 'published', subject: runId, snapshot: 1 },
+      { verdict: 'unchanged' },
+      { verdict: 'published' },
+    ]);
+  });
+
+  test('is a conflict where another run has published other content since', async () => {
+    const { job, runId } = await stagedCase();
+    write(job, 'p=2/x.csv', [3, 4]);
+    expect((await job.run()).exit).toBe(0);
+    const { exit, stderr, stdout } = await scoreline(['publish', job.output, runId]);
+    expect([exit, stdout]).toEqual([7, '']);
+    expect(stderr).toMatch(/^scoreline: partition p=2: snapshot 1 of another run [^\n]*\n$/);
+  });
+
+  test('is removed by hand', async () => {
+    const { job, runId } = await stagedCase();
+    const { exit, report } = await command(job, 'discard', runId);
+    expect([exit, report]).toEqual([0, expect.objectContaining({ outcome: 'discarded' })]);
+    const again = await scoreline(['discard', job.output, runId]);
+    expect(again).toMatchObject({ exit: 2, stdout: '' });
+    expect(again.stderr).toMatch(/no run of this name has anything staged; nothing is staged\n$/);
+  });
+});
+
+test('a part that vanishes from the store is made again and published anew', async () => {
+  const job = makeCase();
+  write(job, 'p=1/x.csv', [1, 2]);
+  write(job, 'p=2/x.csv', [1, 'bad', 3]);
+  await job.run();
+  const before = [job.manifest(), job.files()];
+  rmSync(join(job.output, 'store'), { recursive: true });
+  const { exit, report } = await job.run();
+  expect([exit, report.outcome, report.snapshot]).toEqual([0, 'published', 2]);
+  expect([job.manifest(), job.files()]).toEqual(before);
+  expect((await job.run()).report.outcome).toBe('unchanged');
 });
