@@ -18,6 +18,7 @@ export {
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
+export { revert } from './run/revert.js';
 export { RunFailed, type RunOptions, runJob } from './run/run.js';
 export type { ScoreEvent } from './run/score.js';
 export { currentPath } from './run/snapshot.js';

@@ -50,6 +50,7 @@ const ORDER = `
   run/snapshot.ts
   run/history.ts
   run/staged.ts
+  run/revert.ts
   run/pool.ts
   run/describe.ts
   run/prepare.ts
@@ -71,6 +72,7 @@ const ORDER = `
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/publish.ts
+  cli/commands/revert.ts
   cli/commands/run.ts
   cli/commands/runs.ts
   cli/commands/score.ts

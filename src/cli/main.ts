@@ -6,6 +6,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
 import { addDiscard, addPublish } from './commands/publish.js';
+import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addScore } from './commands/score.js';
@@ -21,6 +22,7 @@ const COMMANDS = [
   addRuns,
   addPublish,
   addDiscard,
+  addRevert,
   addDoctor,
 ];
 

@@ -247,14 +247,17 @@ export function contentOf(unit: UnitRecord): string {
 
 function checkHeld(publication: Publication, latest: Snapshot | undefined): void {
   if (publication.evenReverted === true) return;
-  for (const { unit, content, snapshot } of latest?.held ?? []) {
+  const back = (latest?.held ?? []).filter(({ unit, content }) => {
     const ours = publication.units.get(unit);
-    if (ours === undefined || contentOf(ours) !== content) continue;
-    throw new ScorelineError(
-      'gate',
-      `partition ${shown(unit === '' ? '.' : unit)}: this content of snapshot ${snapshot} was reverted: change data, model or job, or publish it again with --because`,
-    );
-  }
+    return ours !== undefined && contentOf(ours) === content;
+  });
+  const [first] = back;
+  if (first === undefined) return;
+  const more = back.length > 1 ? ` and ${back.length - 1} more` : '';
+  throw new ScorelineError(
+    'gate',
+    `partition ${shown(first.unit === '' ? '.' : first.unit)}${more}: this content was published as snapshot ${first.snapshot} and reverted: change data, model or job, or publish it again with --because`,
+  );
 }
 
 /** What is still held back after a publication: a unit that became something else is free again. */

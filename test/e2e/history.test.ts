@@ -132,3 +132,58 @@ test('a part that vanishes from the store is made again and published anew', asy
   expect([job.manifest(), job.files()]).toEqual(before);
   expect((await job.run()).report.outcome).toBe('unchanged');
 });
+
+describe('scoreline revert', () => {
+  test('survives the next run, until the data change or somebody says why not', async () => {
+    const job = makeCase();
+    write(job, 'p=1/x.csv', [1]);
+    await job.run();
+    const [before, files] = [job.manifest(), job.files()];
+    write(job, 'p=1/x.csv', [2]);
+    write(job, 'p=2/x.csv', [3]);
+    await job.run();
+    const taken = job.manifest();
+
+    const reverted = await command(job, 'revert', '--because', 'wrong data');
+    expect(reverted).toMatchObject({ exit: 0, report: { outcome: 'reverted', snapshot: 3 } });
+    expect([job.manifest(), job.files()]).toEqual([before, files]);
+
+    const { exit, stderr, report } = await job.run();
+    expect([exit, report.outcome, report.snapshot]).toEqual([3, 'failed', 3]);
+    expect(stderr).toMatch(/^scoreline: partition p=1 and 1 more: this content was published as/);
+    expect(job.manifest()).toBe(before);
+
+    const forced = await job.run('--because', 'right after all');
+    expect(forced).toMatchObject({ exit: 0, report: { snapshot: 4, because: 'right after all' } });
+    expect(job.manifest()).toBe(taken);
+
+    await command(job, 'revert', '--to', '1');
+    write(job, 'p=1/x.csv', [4]);
+    expect((await job.run()).exit).toBe(3);
+    write(job, 'p=2/x.csv', [5]);
+    expect((await job.run()).report).toMatchObject({ outcome: 'published', snapshot: 6 });
+    expect((await command(job, 'runs')).report).toMatchObject([
+      { verdict: 'published' },
+      { verdict: 'published' },
+      { command: 'revert', verdict: 'reverted', subject: 'snapshot 1', because: 'wrong data' },
+      { verdict: 'failed' },
+      { verdict: 'published', because: 'right after all' },
+      { verdict: 'reverted' },
+      { verdict: 'failed' },
+      { verdict: 'published' },
+    ]);
+  });
+
+  test('is refused where there is nothing to go back to', async () => {
+    const job = makeCase();
+    write(job, 'x.csv', [1]);
+    await job.run();
+    expect(await scoreline(['revert', job.output])).toMatchObject({
+      exit: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^scoreline: .*: there is no older snapshot .*\n$/),
+    });
+    expect((await scoreline(['revert', job.output, '--to', '9'])).exit).toBe(2);
+    expect((await scoreline(['revert', job.output, '--to', '-1'])).exit).toBe(2);
+  });
+});
