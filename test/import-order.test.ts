@@ -51,6 +51,7 @@ const ORDER = `
   run/history.ts
   run/staged.ts
   run/revert.ts
+  run/verify.ts
   run/pool.ts
   run/describe.ts
   run/prepare.ts
@@ -76,6 +77,7 @@ const ORDER = `
   cli/commands/run.ts
   cli/commands/runs.ts
   cli/commands/score.ts
+  cli/commands/verify.ts
   cli/main.ts
 `
   .trim()

@@ -10,6 +10,7 @@ import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addScore } from './commands/score.js';
+import { addVerify } from './commands/verify.js';
 import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
@@ -23,6 +24,7 @@ const COMMANDS = [
   addPublish,
   addDiscard,
   addRevert,
+  addVerify,
   addDoctor,
 ];
 

@@ -47,6 +47,7 @@ const scoresSchema = z.strictObject({
   format: z.literal(1),
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
+  files: z.strictObject({ scores: digest, bad: digest.nullable() }).optional(),
 });
 
 /** Reads what is recorded beside scores; undefined when it is damaged. */

@@ -124,6 +124,22 @@ export class Output {
     }
   }
 
+  /** The keys under which the store has something of a kind. */
+  async storedKeys(kind: StoreKind): Promise<string[]> {
+    const keys: string[] = [];
+    for (const start of await listFolder(this.path('store', kind))) {
+      if (!/^[0-9a-f]{2}$/.test(start)) continue;
+      const names = await listFolder(this.path('store', kind, start));
+      keys.push(...names.filter((name) => /^[0-9a-f]{64}$/.test(name) && name.startsWith(start)));
+    }
+    return keys;
+  }
+
+  /** Whether the store has something of a kind under a key. */
+  async has(kind: StoreKind, key: string): Promise<boolean> {
+    return (await listFolder(this.storeFolder(kind, key))).length > 0;
+  }
+
   /** Whether the store has the scores of a key: what is visible is whole. */
   async hasScores(key: string): Promise<boolean> {
     return (await listFolder(this.scoreFolder(key))).includes('scores.json');
