@@ -15,6 +15,7 @@ export {
   type RunReport,
   reportLines,
 } from './report/report.js';
+export { type GcOptions, type GcReport, gc, KEEP_SNAPSHOTS } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';

@@ -52,6 +52,7 @@ const ORDER = `
   run/staged.ts
   run/revert.ts
   run/verify.ts
+  run/gc.ts
   run/pool.ts
   run/describe.ts
   run/prepare.ts
@@ -70,6 +71,7 @@ const ORDER = `
   cli/run-and-report.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
+  cli/commands/gc.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/publish.ts

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
+import { addGc } from './commands/gc.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
 import { addDiscard, addPublish } from './commands/publish.js';
@@ -25,6 +26,7 @@ const COMMANDS = [
   addDiscard,
   addRevert,
   addVerify,
+  addGc,
   addDoctor,
 ];
 

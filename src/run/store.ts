@@ -73,7 +73,7 @@ export class Output {
     for (const name of ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache']) {
       await makeFolder(join(root, name));
     }
-    await sweep(join(root, 'tmp'));
+    for (const folder of await output.deadTemporaries()) await removeTree(folder);
     return output;
   }
 
@@ -162,6 +162,18 @@ export class Output {
     return path;
   }
 
+  /** The temporary folders of processes of this machine that are gone. Of those of other machines nothing is known. */
+  async deadTemporaries(): Promise<string[]> {
+    const folders: string[] = [];
+    for (const name of await listFolder(this.path('tmp'))) {
+      const [host, pid, started] = name.split('-');
+      if (host !== HOST || pid === undefined) continue;
+      if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started))
+        folders.push(this.path('tmp', name));
+    }
+    return folders;
+  }
+
   /** Lends a temporary folder, and removes it afterwards. */
   async withTemporary<Result>(use: (temporary: string) => Promise<Result>): Promise<Result> {
     const temporary = await this.makeTemporary();
@@ -219,17 +231,6 @@ function startOf(pid: number): string | undefined {
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;
-  }
-}
-
-/** Removes the temporary folders of processes of this machine that are gone. Those of other machines are left. */
-async function sweep(folder: string): Promise<void> {
-  for (const name of await listFolder(folder)) {
-    const [host, pid, started] = name.split('-');
-    if (host !== HOST || pid === undefined) continue;
-    if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started)) {
-      await removeTree(join(folder, name));
-    }
   }
 }
 
