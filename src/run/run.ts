@@ -197,15 +197,12 @@ async function scoreAndPublish(
     anew: scored.remade,
     evenReverted: options.because !== undefined,
   };
-  progress.ledger = ledgerOf(publication.units.values());
+  const all = ledgerOf([...publication.units.values()]);
+  progress.ledger = all;
+  const tooMany = (ledger: Ledger): string | undefined =>
+    tooManyBadRows(ledger, job.quarantine.max, all.rows, scored.tally.examples);
   // Bad rows that are published already were looked at: a person may have published them.
-  const news = [...publication.units].filter(([name, unit]) => !isPublished(base, name, unit));
-  const verdict = tooManyBadRows(
-    ledgerOf(news.map(([, unit]) => unit)),
-    job.quarantine.max,
-    progress.ledger.rows,
-    scored.tally.examples,
-  );
+  const verdict = tooMany(all) === undefined ? undefined : tooMany(newsOf(publication, base));
   if (verdict !== undefined) {
     const how = { runId: progress.runId, reason: verdict, temporary };
     const folder = await stage(output, publication, base, how);
@@ -226,13 +223,17 @@ function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
   return { name: prepared.job.name, extension: dataExtension(prepared.job.output), units };
 }
 
-function isPublished(base: Snapshot | undefined, name: string, unit: UnitRecord): boolean {
-  const before = unitOf(base?.manifest, name);
-  return before !== undefined && canonicalJson(before) === canonicalJson(unit);
+/** The ledger of the units that are not published just so already. */
+function newsOf({ units }: Publication, base: Snapshot | undefined): Ledger {
+  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
+  const news = [...units].filter(
+    ([name, unit]) => text(unitOf(base?.manifest, name)) !== text(unit),
+  );
+  return ledgerOf(news.map(([, unit]) => unit));
 }
 
-function ledgerOf(units: Iterable<UnitRecord>): Ledger {
-  return sumLedgers([...units].flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
+function ledgerOf(units: readonly UnitRecord[]): Ledger {
+  return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
 /** Every file that could not be scored, in one error. */

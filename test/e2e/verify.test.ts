@@ -2,6 +2,7 @@
 import {
   chmodSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -179,6 +180,17 @@ describe('scoreline verify', () => {
     expect((await job.run()).exit).toBe(6);
     expect(await command(job, 'revert')).toMatchObject({ exit: 0, report: { snapshot: 3 } });
     expect((await job.run()).exit).toBe(0);
+    expect(job.manifest()).toBe(text);
+  });
+
+  test('leaves a way out where the only snapshot has a damaged manifest: move it away and run', async () => {
+    const { job } = await verifyCase();
+    const text = job.manifest();
+    replace(join(job.output, 'snapshots/000001/manifest.json'), '');
+    expect((await scoreline(['revert', job.output])).exit).toBe(2);
+    renameSync(join(job.output, 'snapshots/000001'), join(job.folder, 'damaged'));
+    const { exit, report } = await job.run();
+    expect([exit, report.snapshot, report.tasks]).toEqual([0, 1, { scored: 0, reused: 2 }]);
     expect(job.manifest()).toBe(text);
   });
 
