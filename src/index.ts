@@ -8,10 +8,22 @@ export {
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { type SelectionOptions, selectionOf } from './plan/selection.js';
-export { number, plural, type RunReport, reportLines } from './report/report.js';
+export {
+  type ActReport,
+  actLines,
+  number,
+  plural,
+  type RunReport,
+  reportLines,
+} from './report/report.js';
+export { type GcOptions, type GcReport, gc, KEEP_SNAPSHOTS } from './run/gc.js';
+export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
+export { revert } from './run/revert.js';
 export { RunFailed, type RunOptions, runJob } from './run/run.js';
 export type { ScoreEvent } from './run/score.js';
 export { currentPath } from './run/snapshot.js';
+export { discardStaged, publishStaged } from './run/staged.js';
 export { Output } from './run/store.js';
+export { type Damage, type Verification, type VerifyOptions, verify } from './run/verify.js';

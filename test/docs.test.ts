@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { EXIT_CODES, loadJob } from '../src/index.js';
 import { makeFolder, ROOT, scoreline } from './scoreline.js';
 
-const PAGES = ['README.md', 'docs/first-steps.md'];
+const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md'];
+const PAGES_WITH_JOBS = ['README.md', 'docs/first-steps.md'];
 const text = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
 /** The contents of the fenced blocks of a language, in order. */
@@ -66,7 +67,7 @@ describe('the commands of the documentation', () => {
     });
   }
 
-  it.each(PAGES)('%s shows job files that are valid', async (page) => {
+  it.each(PAGES_WITH_JOBS)('%s shows job files that are valid', async (page) => {
     const jobs = blocks(page, 'yaml');
     for (const [index, job] of jobs.entries()) {
       const path = join(checkout, 'jobs', `shown-${index}.yaml`);
@@ -101,13 +102,21 @@ describe('the documentation', () => {
     expect(rows.filter(({ exit }) => exit !== 0)).toEqual(expected);
   });
 
+  it('says what to do after every exit code', () => {
+    const codes = [...text('docs/operating.md').matchAll(/^\| ([\d, ]+) \|/gm)]
+      .flatMap(([, exits]) => (exits ?? '').split(', '))
+      .map(Number);
+    const all = [...Object.values(EXIT_CODES).map(({ exit }) => exit), 130, 143];
+    expect(codes).toEqual(all);
+  });
+
   it('names every command, and every command explains itself', async () => {
     const help = await scoreline(['--help']);
     const names = [...help.stdout.matchAll(/^ {2}([a-z]+)\b/gm)]
       .map(([, name]) => name ?? '')
       .filter((n) => n !== 'help');
     expect(names).toEqual(
-      expect.arrayContaining(['run', 'plan', 'score', 'inspect', 'current', 'doctor']),
+      expect.arrayContaining(['run', 'plan', 'score', 'inspect', 'current', 'doctor', 'gc']),
     );
     for (const name of names) {
       expect(text('README.md')).toContain(`scoreline ${name}`);
@@ -144,6 +153,7 @@ describe('the documentation', () => {
       'current',
       'snapshots/',
       'manifest.json',
+      'held.json',
       'store/scores/',
       'store/parts/',
       'scores.parquet',
@@ -154,6 +164,7 @@ describe('the documentation', () => {
       'run.json',
       'log.jsonl',
       'staged/',
+      'staged.json',
       'tmp/',
     ]) {
       expect(architecture).toContain(name);

@@ -57,6 +57,11 @@ const ORDER = `
 
   run/store.ts
   run/snapshot.ts
+  run/history.ts
+  run/staged.ts
+  run/revert.ts
+  run/verify.ts
+  run/gc.ts
   run/pool.ts
   run/describe.ts
   run/prepare.ts
@@ -70,13 +75,20 @@ const ORDER = `
 
   cli/terminal.ts
   cli/options.ts
+  cli/table.ts
+  cli/with-output.ts
   cli/run-and-report.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
+  cli/commands/gc.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
+  cli/commands/publish.ts
+  cli/commands/revert.ts
   cli/commands/run.ts
+  cli/commands/runs.ts
   cli/commands/score.ts
+  cli/commands/verify.ts
   cli/main.ts
 `
   .trim()

@@ -44,16 +44,18 @@ export async function makePart(
   mkdirSync(folder);
   writeFileSync(join(folder, `data.${extension}`), content);
   if (bad !== undefined) writeFileSync(join(folder, 'quarantine.parquet'), bad);
-  if (!(await putFolderIfAbsent(folder, output.partFolder(key))))
-    rmSync(folder, { recursive: true });
   const stored = (text: string) => ({ sha256: sha256(text), bytes: text.length, rows: 1 });
-  return {
+  const part: PartRecord = {
     key,
     scoreKey: sha256(`score ${content}`),
     ledger: { rows: 1, scored: 1, quarantined: 0, filtered: 0 },
     data: stored(content),
     quarantine: bad === undefined ? null : stored(bad),
   };
+  writeFileSync(join(folder, 'part.json'), JSON.stringify({ part, inputs: [] }));
+  if (!(await putFolderIfAbsent(folder, output.partFolder(key))))
+    rmSync(folder, { recursive: true });
+  return part;
 }
 
 /** A unit whose parts hold these texts. */

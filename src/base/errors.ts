@@ -28,7 +28,8 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, ExitCodeRow>> = {
   usage: { exit: 2, meaning: 'wrong usage or invalid job file', retry: false },
   gate: {
     exit: 3,
-    meaning: 'a gate failed or too many rows are bad: staged, not published',
+    meaning:
+      'a gate failed or too many rows are bad: staged, not published; or the content was reverted',
     retry: false,
   },
   input: { exit: 4, meaning: 'input refused: unreadable, wrong schema, none found', retry: false },

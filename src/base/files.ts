@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import {
   copyFile,
   link,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -186,6 +187,27 @@ export async function listFolder(path: string): Promise<string[]> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw systemError(error, `cannot list ${shown(path)}`);
+  }
+}
+
+/** The paths of all that is below a folder and no folder itself, relative to it; none when it does not exist. */
+export async function listTree(path: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const name of await listFolder(path)) {
+    if (await isOwnFolder(join(path, name))) {
+      names.push(...(await listTree(join(path, name))).map((below) => `${name}/${below}`));
+    } else names.push(name);
+  }
+  return names;
+}
+
+/** Whether a folder itself is there, not a link to one. */
+async function isOwnFolder(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw systemError(error, `cannot look at ${shown(path)}`);
   }
 }
 

@@ -3,11 +3,32 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
+import { addGc } from './commands/gc.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
+import { addDiscard, addPublish } from './commands/publish.js';
+import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
+import { addRuns } from './commands/runs.js';
 import { addScore } from './commands/score.js';
+import { addVerify } from './commands/verify.js';
 import { Terminal } from './terminal.js';
+
+/** In the order in which help lists them. */
+const COMMANDS = [
+  addRun,
+  addPlan,
+  addScore,
+  addInspect,
+  addCurrent,
+  addRuns,
+  addPublish,
+  addDiscard,
+  addRevert,
+  addVerify,
+  addGc,
+  addDoctor,
+];
 
 /** Runs a command line (without the program's own name); returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -24,8 +45,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
     .exitOverride()
     .enablePositionalOptions();
-  for (const add of [addRun, addPlan, addScore, addInspect, addCurrent, addDoctor])
-    add(program, exit);
+  for (const add of COMMANDS) add(program, exit);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {

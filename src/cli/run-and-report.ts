@@ -11,6 +11,7 @@ export async function runAndReport(
   options: TerminalOptions &
     SelectionOptions & {
       readonly skipUnchanged?: boolean;
+      readonly because?: string;
       readonly shard?: { readonly index: number; readonly count: number };
     },
 ): Promise<number> {
@@ -34,6 +35,7 @@ export async function runAndReport(
       selection: selectionOf(options),
       shard: options.shard,
       now: () => new Date(),
+      because: options.because,
       signal: abort.signal,
       onEvent: (event) => {
         if (event.type === 'planned') progress.start(event.rows);

@@ -47,6 +47,8 @@ export interface ScoresRecord {
   readonly inputs: readonly InputLedger[];
   /** By feature column: how many values a cast has changed. */
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
+  /** The digests of the files beside it. */
+  readonly files?: { readonly scores: string; readonly bad: string | null } | undefined;
 }
 
 /** The sum of ledgers. */

@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
-import type { CsvRecord, InputLedger, PartRecord, ScoresRecord } from './ledger.js';
+import {
+  type CsvRecord,
+  dataFileName,
+  type InputLedger,
+  type PartRecord,
+  type ScoresRecord,
+  type StoredFile,
+} from './ledger.js';
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -40,6 +47,7 @@ const scoresSchema = z.strictObject({
   format: z.literal(1),
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
+  files: z.strictObject({ scores: digest, bad: digest.nullable() }).optional(),
 });
 
 /** Reads what is recorded beside scores; undefined when it is damaged. */
@@ -112,7 +120,7 @@ export function parseManifest(text: string, path: string): Manifest {
   if (manifest.success) return manifest.data;
   throw new ScorelineError(
     'environment',
-    `${shown(path)}: damaged manifest; restore it from a copy, or publish to another output`,
+    `${shown(path)}: damaged manifest; restore it from a copy, or let "scoreline revert" publish an older snapshot in its place`,
     { cause: manifest.error },
   );
 }
@@ -128,4 +136,69 @@ function jsonOf(text: string): unknown {
 /** The name of part `index` of a job's output: `flights-00000.parquet`. */
 export function partFileName(name: string, index: number, extension: string): string {
   return `${name}-${String(index).padStart(5, '0')}.${extension}`;
+}
+
+/** A file of a snapshot. */
+export interface PublishedFile {
+  readonly unit: string;
+  /** Relative to the snapshot's folder. */
+  readonly path: string;
+  /** Where in the store it is: of which kind, under which key and name. */
+  readonly kind: 'parts' | 'csv';
+  readonly key: string;
+  readonly name: string;
+  readonly file: StoredFile;
+}
+
+/** The files that a manifest tells of, besides itself. */
+export function publishedFiles(manifest: Manifest): PublishedFile[] {
+  const { name, extension } = manifest;
+  return Object.entries(manifest.units).flatMap(([unit, { parts, rejected = [] }]) => {
+    const pathOf = (folder: string, index: number, end: string): string =>
+      [folder, ...(unit === '' ? [] : [unit]), partFileName(name, index, end)].join('/');
+    const ofParts = parts.flatMap(({ key, data, quarantine }, index): PublishedFile[] => {
+      const of = { unit, kind: 'parts' as const, key };
+      const path = pathOf('data', index, extension);
+      const files = [{ ...of, path, name: dataFileName(extension), file: data }];
+      if (quarantine === null) return files;
+      const bad = { path: pathOf('quarantine', index, 'parquet'), name: 'quarantine.parquet' };
+      return [...files, { ...of, ...bad, file: quarantine }];
+    });
+    const ofCsv = rejected.map(({ key, file }, index): PublishedFile => {
+      const path = pathOf('quarantine', index, 'rejected.parquet');
+      return { unit, path, kind: 'csv', key, name: 'rejected.parquet', file };
+    });
+    return [...ofParts, ...ofCsv];
+  });
+}
+
+const stagedSchema = z.strictObject({
+  format: z.literal(1),
+  /** The units that the run covered: only they are published. */
+  units: z.array(z.string()),
+  /** What of them was published when the run began. */
+  base: z.strictObject({ number: count, manifest: manifestSchema }).nullable(),
+  /** Why it was not published. */
+  reason: z.string(),
+});
+
+/** What is kept beside a staged snapshot, so that it can be published later as if by its run. */
+export type StagedRecord = z.infer<typeof stagedSchema>;
+
+/** Reads what is kept beside a staged snapshot; undefined when it is damaged. */
+export function parseStaged(text: string): StagedRecord | undefined {
+  return stagedSchema.safeParse(jsonOf(text)).data;
+}
+
+const heldSchema = z.strictObject({
+  format: z.literal(1),
+  held: z.array(z.strictObject({ unit: z.string(), content: digest, snapshot: count })),
+});
+
+/** A unit's content that was taken back, and the snapshot that it was taken from: it is not published again by itself. */
+export type Held = z.infer<typeof heldSchema>['held'][number];
+
+/** Reads what a snapshot holds back; undefined when it is damaged. */
+export function parseHeld(text: string): readonly Held[] | undefined {
+  return heldSchema.safeParse(jsonOf(text)).data?.held;
 }

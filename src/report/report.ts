@@ -27,6 +27,10 @@ export interface RunReport {
   /** The number and path of the snapshot that is published after the run; null before the first. */
   readonly snapshot: number | null;
   readonly path: string | null;
+  /** The digest of the manifest that the run published; null when it published none. */
+  readonly manifest: string | null;
+  /** Why what was reverted is published again, in the words of whoever said so. */
+  readonly because: string | null;
   readonly units: {
     readonly planned: number;
     readonly bad: number;
@@ -45,6 +49,29 @@ export interface RunReport {
   /** The sum of every process's own peak. */
   readonly peakBytes: number;
   readonly error: string | null;
+}
+
+/** The report of what a person did with an output: kept with those of its runs. */
+export interface ActReport {
+  readonly format: 1;
+  readonly runId: string;
+  readonly command: 'publish' | 'discard' | 'revert' | 'verify';
+  readonly outcome: 'published' | 'unchanged' | 'discarded' | 'reverted' | 'repaired' | 'failed';
+  /** What it was about: a run that had been staged, or a snapshot. */
+  readonly subject: string;
+  /** The number and path of the snapshot that it made, and the digest of its manifest; null when it made none. */
+  readonly snapshot: number | null;
+  readonly path: string | null;
+  readonly manifest: string | null;
+  readonly because: string | null;
+  readonly times: { readonly wall: number };
+  readonly error: string | null;
+}
+
+/** The line that ends an act on a terminal. */
+export function actLines({ outcome, subject, path, snapshot }: ActReport): string[] {
+  const where = path === null ? '' : `: ${path} (snapshot ${snapshot})`;
+  return [`${outcome === 'unchanged' ? 'published already' : outcome} ${shown(subject)}${where}`];
 }
 
 /** A report as the lines that end a run on a terminal. */

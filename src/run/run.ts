@@ -2,19 +2,28 @@
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import { makeFolder, removeTree, writeFileWhole } from '../base/files.js';
+import { makeFolder, removeTree } from '../base/files.js';
+import { canonicalJson, sha256 } from '../base/hash.js';
 import { usableCores, usableMemoryBytes } from '../base/machine.js';
 import type { Dataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import type { UnitRecord } from '../plan/manifest.js';
+import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
+import { record, runIdOf } from './history.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
-import { latestSnapshot, type Publication, publish, type Snapshot, stage } from './snapshot.js';
+import {
+  latestSnapshot,
+  PartMissing,
+  type Publication,
+  publish,
+  type Snapshot,
+} from './snapshot.js';
+import { stage } from './staged.js';
 import { Output } from './store.js';
 
 /** What a run takes from outside. */
@@ -25,6 +34,8 @@ export interface RunOptions {
   readonly shard?: Shard | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
+  /** Publishes also what was reverted, and says why: it is kept in the report. */
+  readonly because?: string | undefined;
   /** Ends the run early: no task is begun, those that run have the job's grace period; what is done stays done. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -44,6 +55,7 @@ export class RunFailed extends Error {
 interface Progress {
   readonly runId: string;
   readonly startedMs: number;
+  readonly because: string | undefined;
   readonly notes: string[];
   workers: number;
   pool: Pool | undefined;
@@ -69,6 +81,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const progress: Progress = {
     runId,
     startedMs: performance.now(),
+    because: options.because,
     notes: [],
     workers: job.run.workers === 'auto' ? usableCores() : job.run.workers,
     pool: undefined,
@@ -138,7 +151,7 @@ interface RunScope {
 async function execute(
   scope: RunScope,
 ): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
-  const { job, output, temporary, options, progress } = scope;
+  const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
   const dataset = await listInput(job, options.selection ?? EVERYTHING);
   const pool = (): Pool => {
@@ -152,13 +165,32 @@ async function execute(
   progress.notes.push(...datasetNotes(prepared));
   progress.describedMs = performance.now() - progress.startedMs;
 
-  const scored = await scoreMissing(prepared, base?.manifest, {
-    output,
-    temporary,
-    pool,
-    shard: options.shard,
-    onEvent: options.onEvent,
-  });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await scoreAndPublish(scope, prepared, base, pool);
+    } catch (error) {
+      // A part that gc or a person took from the store after it was found there is made again.
+      const covered = prepared.units.some(
+        ({ unit }) => error instanceof PartMissing && error.unit === unit,
+      );
+      if (!covered || attempt === PUBLISH_ATTEMPTS) throw error;
+      progress.notes.push(`made again: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** How often parts that vanish before they are published are made again. */
+const PUBLISH_ATTEMPTS = 3;
+
+async function scoreAndPublish(
+  { job, output, temporary, options, progress }: RunScope,
+  prepared: Prepared,
+  base: Snapshot | undefined,
+  pool: () => Pool,
+): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+  const { shard, onEvent } = options;
+  const tools = { output, temporary, pool, shard, onEvent };
+  const scored = await scoreMissing(prepared, base?.manifest, tools);
   progress.scored = scored;
   if (scored.tally.batchDependent) {
     progress.notes.push(
@@ -171,16 +203,20 @@ async function execute(
     progress.ledger = scored.tally.ledger;
     return { outcome: 'scored', snapshot: base };
   }
-  const publication = audit(prepared, scored);
-  progress.ledger = ledgerOf(publication);
-  const verdict = tooManyBadRows(
-    progress.ledger,
-    job.quarantine.max,
-    progress.ledger.rows,
-    scored.tally.examples,
-  );
+  const publication = {
+    ...audit(prepared, scored),
+    anew: scored.remade,
+    evenReverted: options.because !== undefined,
+  };
+  const all = ledgerOf([...publication.units.values()]);
+  progress.ledger = all;
+  const tooMany = (ledger: Ledger): string | undefined =>
+    tooManyBadRows(ledger, job.quarantine.max, all.rows, scored.tally.examples);
+  // Bad rows that are published already were looked at: a person may have published them.
+  const verdict = tooMany(all) === undefined ? undefined : tooMany(newsOf(publication, base));
   if (verdict !== undefined) {
-    const folder = await stage(output, publication, progress.runId, temporary);
+    const how = { runId: progress.runId, reason: verdict, temporary };
+    const folder = await stage(output, publication, base, how);
     throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
   }
   const published = await publish(output, publication, base, temporary);
@@ -198,10 +234,17 @@ function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
   return { name: prepared.job.name, extension: dataExtension(prepared.job.output), units };
 }
 
-function ledgerOf({ units }: Publication): Ledger {
-  return sumLedgers(
-    [...units.values()].flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)),
+/** The ledger of the units that are not published just so already. */
+function newsOf({ units }: Publication, base: Snapshot | undefined): Ledger {
+  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
+  const news = [...units].filter(
+    ([name, unit]) => text(unitOf(base?.manifest, name)) !== text(unit),
   );
+  return ledgerOf(news.map(([, unit]) => unit));
+}
+
+function ledgerOf(units: readonly UnitRecord[]): Ledger {
+  return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
 /** Every file that could not be scored, in one error. */
@@ -291,6 +334,11 @@ function reportOf(
     outcome: end.outcome,
     snapshot: end.snapshot?.number ?? null,
     path: end.path ?? null,
+    manifest:
+      end.outcome === 'published' && end.snapshot !== undefined
+        ? sha256(manifestText(end.snapshot.manifest))
+        : null,
+    because: progress.because ?? null,
     units: {
       planned: prepared?.units.length ?? 0,
       bad: (prepared?.badUnits.size ?? 0) + (scored?.failures.size ?? 0),
@@ -311,13 +359,6 @@ function reportOf(
   };
 }
 
-async function record(output: Output, report: RunReport): Promise<void> {
-  await writeFileWhole(
-    output.path('runs', report.runId, 'run.json'),
-    `${JSON.stringify(report, undefined, 2)}\n`,
-  );
-}
-
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */
 async function openLog(output: Output, runId: string, options: RunOptions): Promise<RunOptions> {
   const folder = output.path('runs', runId);
@@ -331,10 +372,4 @@ async function openLog(output: Output, runId: string, options: RunOptions): Prom
       appendFileSync(path, `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`);
     },
   };
-}
-
-/** A name for a run that sorts by time: `20130601T020000Z-k3f9`. */
-function runIdOf(now: Date): string {
-  const time = now.toISOString().replace(/[-:]/g, '').replace(/\.\d+/, '');
-  return `${time}-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`;
 }

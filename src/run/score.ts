@@ -65,6 +65,8 @@ export interface Scored {
   /** Units that could not be scored after all, and why. */
   readonly failures: ReadonlyMap<string, readonly Error[]>;
   readonly converted: Converted;
+  /** Whether something had to be made again that is published already, because the store had lost it. */
+  readonly remade: boolean;
   readonly tally: Tally;
 }
 
@@ -128,7 +130,8 @@ export async function scoreMissing(
   const { shard } = tools;
   const all = prepared.units.flatMap((unit) => unit.tasks);
   const tasks = shard === undefined ? all : tasksOfShard(all, shard);
-  const missing = await missingTasks(tasks, tools.output, parts);
+  const keys = publishedKeys(published);
+  const missing = await missingTasks(tasks, keys, tools.output, parts);
   tally.reusedTasks = parts.size;
   const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
   // Who publishes checks the keys: a shard would look at units that are not its own.
@@ -143,8 +146,10 @@ export async function scoreMissing(
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
   }
+  const remade = missing.some((task) => keys.has(keyOf(task)));
   const { converted } = converter;
-  if (missing.length === 0 && toCheck.length === 0) return { parts, failures, converted, tally };
+  const scored = { parts, failures, converted, remade, tally };
+  if (missing.length === 0 && toCheck.length === 0) return scored;
 
   const pool = tools.pool();
   pool.warm(missing.length + toCheck.length);
@@ -171,16 +176,25 @@ export async function scoreMissing(
         .catch(blame(task.unit)),
     );
   await Promise.all([...keyChecks, ...scoring]);
-  return { parts, failures, converted, tally };
+  return scored;
+}
+
+/** The keys of the parts that are published. */
+function publishedKeys(published: Manifest | undefined): ReadonlySet<string> {
+  const units = Object.values(published?.units ?? {});
+  return new Set(units.flatMap(({ parts }) => parts.map(({ key }) => key)));
 }
 
 async function missingTasks(
   tasks: readonly Task[],
+  published: ReadonlySet<string>,
   output: Output,
   parts: Map<string, StoredPart>,
 ): Promise<Task[]> {
   const missing: Task[] = [];
   for (const task of tasks) {
+    // What is published is kept by gc as it is; anything else only while it is fresh.
+    if (!published.has(keyOf(task))) await output.touch('parts', keyOf(task));
     const part = await output.readPart(keyOf(task));
     if (part === undefined) missing.push(task);
     else parts.set(keyOf(task), part);
@@ -273,7 +287,7 @@ async function scoreTask(
   const name = taskName(task);
   const partKey = keyOf(task);
   const scoreKey = task.scoreKey!;
-  const order: Omit<TaskOrder, 'temporaryFolder'> = {
+  const order: Omit<TaskOrder, 'temporaryFolder' | 'haveScores'> = {
     name,
     files: await Promise.all(task.files.map((file) => converter.orderFile(file))),
     rows: task.rows,
@@ -290,17 +304,20 @@ async function scoreTask(
     partKey,
     scoreFolder: output.scoreFolder(scoreKey),
     partFolder: output.partFolder(partKey),
-    haveScores: await output.hasScores(scoreKey),
     ...once,
   };
   for (let attempt = 1; ; attempt++) {
     const started = performance.now();
+    const haveScores =
+      (await output.touch('scores', scoreKey)) && (await output.hasScores(scoreKey));
     try {
       const temporaryFolder = join(temporary, `${partKey}-${attempt}`);
-      const result = await pool().ask('score', { ...order, temporaryFolder });
+      const result = await pool().ask('score', { ...order, haveScores, temporaryFolder });
       onEvent({ type: 'task', task: name, rows: task.rows, ms: performance.now() - started });
       return result;
     } catch (error) {
+      // gc may have taken the scores while they were read.
+      if (haveScores && attempt < ATTEMPTS && !(await output.hasScores(scoreKey))) continue;
       if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
       if (attempt === ATTEMPTS)
         throw deathAsError(error, `task ${shown(name)}, tried ${ATTEMPTS} times`);
@@ -357,6 +374,7 @@ class Converter {
     const { csv } = this.prepared.scoring;
     if (csv === undefined || facts.csv === undefined)
       throw new Error(`${file.path} is no CSV file`);
+    await output.touch('csv', key);
     let record = await output.readCsv(key);
     if (record === undefined) {
       const { path, absolute, stamp } = file;

@@ -12,13 +12,16 @@ import {
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson } from '../base/hash.js';
-import { type DataExtension, dataFileName } from '../plan/ledger.js';
+import { canonicalJson, keyOf } from '../base/hash.js';
+import type { DataExtension } from '../plan/ledger.js';
 import {
+  type Held,
   type Manifest,
   manifestText,
+  type PublishedFile,
+  parseHeld,
   parseManifest,
-  partFileName,
+  publishedFiles,
   type UnitRecord,
   unitOf,
 } from '../plan/manifest.js';
@@ -29,48 +32,99 @@ export interface Snapshot {
   readonly number: number;
   readonly folder: string;
   readonly manifest: Manifest;
+  /** What was reverted before it and is not to come back by itself. */
+  readonly held: readonly Held[];
 }
+
+/** What a run was planned on. */
+export type Base = Pick<Snapshot, 'number' | 'manifest'>;
 
 /** What a run publishes: whole units, in place of what was there under their names. */
 export interface Publication {
   readonly name: string;
   readonly extension: DataExtension;
   readonly units: ReadonlyMap<string, UnitRecord>;
+  /** Whether to publish also what was reverted. */
+  readonly evenReverted?: boolean;
+  /** Whether to publish also what is published already: its files were damaged. */
+  readonly anew?: boolean;
+}
+
+/** A file that is to be published is in neither the store nor a snapshot. */
+export class PartMissing extends ScorelineError {
+  readonly unit: string;
+
+  constructor({ unit, path }: PublishedFile) {
+    super(
+      'environment',
+      `${shown(path)}: is gone from the store, and no snapshot has it; "scoreline verify" says what else is`,
+    );
+    this.unit = unit;
+  }
 }
 
 const SNAPSHOT_NAME = /^\d{6,}$/;
 
-function snapshotName(number: number): string {
+/** The name of a snapshot's folder. */
+export function snapshotName(number: number): string {
   return String(number).padStart(6, '0');
+}
+
+/** The numbers of the snapshots, the lowest first. */
+export async function snapshotNumbers(output: Output): Promise<number[]> {
+  const names = await listFolder(output.path('snapshots'));
+  return names
+    .filter((name) => SNAPSHOT_NAME.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 /** The highest snapshot; undefined before the first publication. */
 export async function latestSnapshot(output: Output): Promise<Snapshot | undefined> {
-  const names = (await listFolder(output.path('snapshots'))).filter((name) =>
-    SNAPSHOT_NAME.test(name),
-  );
-  const number = Math.max(0, ...names.map(Number));
-  return number === 0 ? undefined : readSnapshot(output, number);
+  for (;;) {
+    const number = (await snapshotNumbers(output)).at(-1);
+    if (number === undefined) return undefined;
+    try {
+      return await readSnapshot(output, number);
+    } catch (error) {
+      // Where a higher one was published meanwhile, gc may have taken this one.
+      if ((await snapshotNumbers(output)).at(-1) === number) throw error;
+    }
+  }
 }
 
-async function readSnapshot(output: Output, number: number): Promise<Snapshot> {
+/** The snapshot of a number. Throws `environment` when it is damaged or not there. */
+export async function readSnapshot(output: Output, number: number): Promise<Snapshot> {
   const folder = output.path('snapshots', snapshotName(number));
   const path = join(folder, 'manifest.json');
   try {
-    return { number, folder, manifest: parseManifest(await readFile(path, 'utf8'), path) };
+    const manifest = parseManifest(await readFile(path, 'utf8'), path);
+    return { number, folder, manifest, held: await readHeld(folder) };
   } catch (error) {
     throw systemError(error, `cannot read ${shown(path)}`);
   }
 }
 
+async function readHeld(folder: string): Promise<readonly Held[]> {
+  const path = join(folder, 'held.json');
+  try {
+    const held = parseHeld(await readFile(path, 'utf8'));
+    if (held !== undefined) return held;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw systemError(error, `cannot read ${shown(path)}`);
+  }
+  throw new ScorelineError(
+    'environment',
+    `${shown(path)}: damaged; it says what was reverted: restore it from a copy, or remove it`,
+  );
+}
+
 /** Makes `current` name the highest snapshot, and does so again until it holds: another run may publish meanwhile. */
 export async function repairCurrent(output: Output): Promise<void> {
   for (;;) {
-    const names = (await listFolder(output.path('snapshots'))).filter((name) =>
-      SNAPSHOT_NAME.test(name),
-    );
-    const number = Math.max(0, ...names.map(Number));
-    if (number === 0) return;
+    const number = (await snapshotNumbers(output)).at(-1);
+    if (number === undefined) return;
     const target = `snapshots/${snapshotName(number)}`;
     if ((await linkTarget(output.path('current'))) === target) return;
     await replaceLink(output.path('current'), target);
@@ -80,51 +134,75 @@ export async function repairCurrent(output: Output): Promise<void> {
 /**
  * Publishes units as a new snapshot on top of the highest, in one step; undefined when that would change nothing. `base`
  * is the snapshot that the run was planned on: a unit that another run has changed since, to something else, is a
- * conflict. Throws `conflict`, `environment`.
+ * conflict. `holders` may have files that the store has no longer. Throws `conflict`, `gate` (what was reverted), `environment`.
  */
 export async function publish(
   output: Output,
   publication: Publication,
-  base: Snapshot | undefined,
+  base: Base | undefined,
   temporary: string,
+  holders: readonly Holder[] = [],
 ): Promise<Snapshot | undefined> {
+  let published: Snapshot | undefined;
   for (;;) {
     const latest = await latestSnapshot(output);
     checkConflict(publication, base, latest);
+    checkHeld(publication, latest);
     const manifest = merge(publication, latest);
     if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest)) {
-      await repairCurrent(output);
-      return undefined;
+      // What another run has published anew is whole again.
+      if (publication.anew !== true || latest.number !== base?.number) {
+        await repairCurrent(output);
+        return published;
+      }
     }
     const number = (latest?.number ?? 0) + 1;
-    const building = join(temporary, `snapshot-${number}`);
-    await build(output, manifest, latest, building);
-    const folder = output.path('snapshots', snapshotName(number));
-    if (await putFolderIfAbsent(building, folder)) {
-      await repairCurrent(output);
-      return { number, folder, manifest };
+    const next = { number, manifest, held: heldStill(latest, manifest) };
+    const all = latest === undefined ? holders : [...holders, latest];
+    try {
+      published = (await putSnapshot(output, next, all, temporary)) ?? published;
+      // A lower number may have been free only because gc had taken what others had published under it meanwhile.
+      if (published !== undefined && (await snapshotNumbers(output)).at(-1) === published.number)
+        return published;
+    } catch (error) {
+      // A part that gc took because a newer snapshot does without it is not missed.
+      const newest = (await snapshotNumbers(output)).at(-1);
+      if (!(error instanceof PartMissing) || newest === latest?.number) throw error;
     }
-    // Another run took the number: on top of its snapshot, then.
+  }
+}
+
+/** A folder laid out like a snapshot. */
+export type Holder = Pick<Snapshot, 'folder' | 'manifest'>;
+
+/**
+ * Puts a snapshot in its place, in one step; undefined when another run has taken the number. Files come from the store, else
+ * from a holder.
+ */
+export async function putSnapshot(
+  output: Output,
+  { number, manifest, held }: Omit<Snapshot, 'folder'>,
+  holders: readonly Holder[],
+  temporary: string,
+): Promise<Snapshot | undefined> {
+  const building = join(temporary, `snapshot-${number}`);
+  try {
+    await buildSnapshot(output, manifest, building, holders);
+    if (held.length > 0) {
+      const text = `${canonicalJson({ format: 1, held })}\n`;
+      await writeFileWhole(join(building, 'held.json'), text);
+    }
+    const folder = output.path('snapshots', snapshotName(number));
+    if (!(await putFolderIfAbsent(building, folder))) return undefined;
+    await repairCurrent(output);
+    return { number, folder, manifest, held };
+  } finally {
     await removeTree(building);
   }
 }
 
-/** Builds what would have been published, to look at; the folder appears whole. */
-export async function stage(
-  output: Output,
-  publication: Publication,
-  runId: string,
-  temporary: string,
-): Promise<string> {
-  const latest = await latestSnapshot(output);
-  const building = join(temporary, 'staged');
-  await build(output, merge(publication, latest), latest, building);
-  const folder = output.path('staged', runId);
-  await putFolderIfAbsent(building, folder);
-  return folder;
-}
-
-function merge(publication: Publication, latest: Snapshot | undefined): Manifest {
+/** The manifest of a snapshot with the units of a publication in place of those of the same names. */
+export function merge(publication: Publication, latest: Base | undefined): Manifest {
   const { name, extension, units } = publication;
   if (latest !== undefined && latest.manifest.extension !== extension) {
     const others = Object.keys(latest.manifest.units).filter((unit) => !units.has(unit));
@@ -145,8 +223,8 @@ function merge(publication: Publication, latest: Snapshot | undefined): Manifest
 
 function checkConflict(
   publication: Publication,
-  base: Snapshot | undefined,
-  latest: Snapshot | undefined,
+  base: Base | undefined,
+  latest: Base | undefined,
 ): void {
   if (latest === undefined || latest.number === base?.number) return;
   const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
@@ -162,78 +240,76 @@ function checkConflict(
   }
 }
 
+/** The content of a unit as one digest. */
+export function contentOf(unit: UnitRecord): string {
+  return keyOf(unit as Parameters<typeof keyOf>[0]);
+}
+
+function checkHeld(publication: Publication, latest: Snapshot | undefined): void {
+  if (publication.evenReverted === true) return;
+  const back = (latest?.held ?? []).filter(({ unit, content }) => {
+    const ours = publication.units.get(unit);
+    return ours !== undefined && contentOf(ours) === content;
+  });
+  const [first] = back;
+  if (first === undefined) return;
+  const more = back.length > 1 ? ` and ${back.length - 1} more` : '';
+  throw new ScorelineError(
+    'gate',
+    `partition ${shown(first.unit === '' ? '.' : first.unit)}${more}: this content was published as snapshot ${first.snapshot} and reverted: change data, model or job, or publish it again with --because`,
+  );
+}
+
+/** What is still held back after a publication: a unit that became something else is free again. */
+function heldStill(latest: Snapshot | undefined, manifest: Manifest): readonly Held[] {
+  return (latest?.held ?? []).filter(
+    ({ unit }) =>
+      canonicalJson(unitOf(latest?.manifest, unit) ?? null) ===
+      canonicalJson(unitOf(manifest, unit) ?? null),
+  );
+}
+
 /** Lays a snapshot out in a folder: links to the parts, and the manifest. */
-async function build(
+export async function buildSnapshot(
   output: Output,
   manifest: Manifest,
-  latest: Snapshot | undefined,
   folder: string,
+  holders: readonly Holder[],
 ): Promise<void> {
+  const idOf = ({ unit, key, name }: PublishedFile): string => `${unit}\0${key}\0${name}`;
+  const elsewhere = holders.map((holder) => ({
+    folder: holder.folder,
+    paths: new Map(publishedFiles(holder.manifest).map((file) => [idOf(file), file.path])),
+  }));
   const made = new Set<string>();
-  const place = async (
-    source: string,
-    inSnapshot: string,
-    old: string | undefined,
-  ): Promise<void> => {
-    const target = join(folder, inSnapshot);
+  await createFolder(join(folder, 'data'));
+  for (const file of publishedFiles(manifest)) {
+    const target = join(folder, file.path);
     if (!made.has(dirname(target))) {
       await createFolder(dirname(target));
       made.add(dirname(target));
     }
-    await linkFirst(source, old, target);
-  };
-  await createFolder(join(folder, 'data'));
-  for (const [unit, { parts }] of Object.entries(manifest.units)) {
-    const oldUnit = unitOf(latest?.manifest, unit);
-    for (const [index, part] of parts.entries()) {
-      const oldIndex = oldUnit?.parts.findIndex(({ key }) => key === part.key) ?? -1;
-      const source = output.partFolder(part.key);
-      for (const { kind, extension, stored } of filesOf(manifest, part)) {
-        const inSnapshot = join(kind, unit, partFileName(manifest.name, index, extension));
-        const old =
-          latest === undefined || oldIndex < 0
-            ? undefined
-            : join(
-                latest.folder,
-                kind,
-                unit,
-                partFileName(latest.manifest.name, oldIndex, extension),
-              );
-        await place(join(source, stored), inSnapshot, old);
-      }
-    }
-    for (const [index, { key }] of (manifest.units[unit]?.rejected ?? []).entries()) {
-      const oldIndex = oldUnit?.rejected?.findIndex((record) => record.key === key) ?? -1;
-      const nameIn = (name: string, at: number): string =>
-        join('quarantine', unit, partFileName(name, at, 'rejected.parquet'));
-      await place(
-        join(output.csvFolder(key), 'rejected.parquet'),
-        nameIn(manifest.name, index),
-        latest === undefined || oldIndex < 0
-          ? undefined
-          : join(latest.folder, nameIn(latest.manifest.name, oldIndex)),
-      );
-    }
+    const stored = join(output.storeFolder(file.kind, file.key), file.name);
+    const held = elsewhere.flatMap(({ folder: holder, paths }) => {
+      const path = paths.get(idOf(file));
+      return path === undefined ? [] : [join(holder, path)];
+    });
+    if (!(await linkFirst([stored, ...held], target))) throw new PartMissing(file);
   }
   await writeFileWhole(join(folder, 'manifest.json'), manifestText(manifest));
 }
 
-function filesOf(manifest: Manifest, part: UnitRecord['parts'][number]) {
-  const { extension } = manifest;
-  const data = { kind: 'data', extension, stored: dataFileName(extension) };
-  const quarantine = { kind: 'quarantine', extension: 'parquet', stored: 'quarantine.parquet' };
-  return part.quarantine === null ? [data] : [data, quarantine];
-}
-
-/** Links a part's file from the store or, where the store has it no longer, from the snapshot before. */
-async function linkFirst(source: string, old: string | undefined, target: string): Promise<void> {
-  try {
-    await linkFile(source, target);
-  } catch (error) {
-    const missing = error instanceof ScorelineError && errnoOf(error.cause) === 'ENOENT';
-    if (!missing || old === undefined) throw error;
-    await linkFile(old, target);
+/** Links the first of some files that is there; tells whether one is. */
+async function linkFirst(sources: readonly string[], target: string): Promise<boolean> {
+  for (const source of sources) {
+    try {
+      await linkFile(source, target);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ScorelineError && errnoOf(error.cause) === 'ENOENT')) throw error;
+    }
   }
+  return false;
 }
 
 /** The path of what is published, links resolved: a reader that follows it sees one snapshot. Throws `input`. */

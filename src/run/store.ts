@@ -1,6 +1,6 @@
 /** The folder that scoreline owns: what was scored, by key, and the places for all the rest. */
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -14,6 +14,12 @@ const MARKER = 'scoreline.json';
 const FORMAT = 1;
 
 const markerSchema = z.looseObject({ format: z.number() });
+
+/** What the store holds. */
+export const STORE_KINDS = ['parts', 'scores', 'csv'] as const;
+
+/** A kind of what the store holds. */
+export type StoreKind = (typeof STORE_KINDS)[number];
 
 /** An output folder and the places in it. */
 export class Output {
@@ -67,7 +73,7 @@ export class Output {
     for (const name of ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache']) {
       await makeFolder(join(root, name));
     }
-    await sweep(join(root, 'tmp'));
+    for (const folder of await output.deadTemporaries()) await removeTree(folder);
     return output;
   }
 
@@ -76,19 +82,24 @@ export class Output {
     return join(this.root, ...names);
   }
 
+  /** Where what the store has of a kind under a key is, or is to be. */
+  storeFolder(kind: StoreKind, key: string): string {
+    return join(this.root, 'store', kind, key.slice(0, 2), key);
+  }
+
   /** Where the scores of a key are, or are to be. */
   scoreFolder(key: string): string {
-    return join(this.root, 'store', 'scores', key.slice(0, 2), key);
+    return this.storeFolder('scores', key);
   }
 
   /** Where the part of a key is, or is to be. */
   partFolder(key: string): string {
-    return join(this.root, 'store', 'parts', key.slice(0, 2), key);
+    return this.storeFolder('parts', key);
   }
 
   /** Where the rows of a CSV file are, or are to be, as Parquet. */
   csvFolder(key: string): string {
-    return join(this.root, 'store', 'csv', key.slice(0, 2), key);
+    return this.storeFolder('csv', key);
   }
 
   /** What is recorded of a CSV file's rows, if the store has them. Throws `environment` when it is damaged. */
@@ -99,6 +110,34 @@ export class Output {
       parseCsvRecord,
       (record) => record.key,
     );
+  }
+
+  /** Marks what is under a key as in use, so that gc leaves it for a while; tells whether there is anything. */
+  async touch(kind: StoreKind, key: string): Promise<boolean> {
+    const now = new Date();
+    try {
+      await utimes(this.storeFolder(kind, key), now, now);
+      return true;
+    } catch (error) {
+      // Where it may not be touched it may be used all the same: if gc takes it, it is made again.
+      return errnoOf(error) !== 'ENOENT';
+    }
+  }
+
+  /** The keys under which the store has something of a kind. */
+  async storedKeys(kind: StoreKind): Promise<string[]> {
+    const keys: string[] = [];
+    for (const start of await listFolder(this.path('store', kind))) {
+      if (!/^[0-9a-f]{2}$/.test(start)) continue;
+      const names = await listFolder(this.path('store', kind, start));
+      keys.push(...names.filter((name) => /^[0-9a-f]{64}$/.test(name) && name.startsWith(start)));
+    }
+    return keys;
+  }
+
+  /** Whether the store has something of a kind under a key. */
+  async has(kind: StoreKind, key: string): Promise<boolean> {
+    return (await listFolder(this.storeFolder(kind, key))).length > 0;
   }
 
   /** Whether the store has the scores of a key: what is visible is whole. */
@@ -122,6 +161,28 @@ export class Output {
     }
     return path;
   }
+
+  /** The temporary folders of processes of this machine that are gone. Of those of other machines nothing is known. */
+  async deadTemporaries(): Promise<string[]> {
+    const folders: string[] = [];
+    for (const name of await listFolder(this.path('tmp'))) {
+      const [host, pid, started] = name.split('-');
+      if (host !== HOST || pid === undefined) continue;
+      if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started))
+        folders.push(this.path('tmp', name));
+    }
+    return folders;
+  }
+
+  /** Lends a temporary folder, and removes it afterwards. */
+  async withTemporary<Result>(use: (temporary: string) => Promise<Result>): Promise<Result> {
+    const temporary = await this.makeTemporary();
+    try {
+      return await use(temporary);
+    } finally {
+      await removeTree(temporary);
+    }
+  }
 }
 
 /** A record of the store that says its own key; undefined when it is not there. */
@@ -142,7 +203,7 @@ async function readRecord<Parsed>(
   if (record !== undefined && keyIn(record) === key) return record;
   throw new ScorelineError(
     'environment',
-    `${shown(path)}: damaged; remove its folder and run again`,
+    `${shown(path)}: damaged; "scoreline verify --repair" removes it, then run again`,
   );
 }
 
@@ -170,17 +231,6 @@ function startOf(pid: number): string | undefined {
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;
-  }
-}
-
-/** Removes the temporary folders of processes of this machine that are gone. Those of other machines are left. */
-async function sweep(folder: string): Promise<void> {
-  for (const name of await listFolder(folder)) {
-    const [host, pid, started] = name.split('-');
-    if (host !== HOST || pid === undefined) continue;
-    if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started)) {
-      await removeTree(join(folder, name));
-    }
   }
 }
 

@@ -128,28 +128,30 @@ export class ScoreTable {
         `COPY bad TO ${quoteText(join(folder, 'bad.parquet'))} (FORMAT parquet, COMPRESSION snappy)`,
       );
     }
-    await writeFile(join(folder, 'scores.json'), `${canonicalJson(record)}\n`);
+    const digestOf = async (name: string): Promise<string> =>
+      (await hashFile(join(folder, name))).sha256;
+    const bad = this.bad.length === 0 ? null : await digestOf('bad.parquet');
+    const files = { scores: await digestOf('scores.parquet'), bad };
+    await writeFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
   }
 
   /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
   static async load(database: Database, order: TaskOrder): Promise<ScoresRecord> {
+    // Loaded when it is needed: most tasks do not come here, and every worker would wait for it.
+    const { parseScores } = await import('../plan/manifest.js');
+    const path = join(order.scoreFolder, 'scores.json');
+    const record = parseScores(await readFile(path, 'utf8'));
+    if (record === undefined) throw damagedScores(path);
+    const file = join(order.scoreFolder, 'scores.parquet');
+    if (record.files !== undefined && (await hashFile(file)).sha256 !== record.files.scores)
+      throw damagedScores(file);
     const table = await ScoreTable.create(database, order);
     const columns = table.outputs.map(
       ({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`,
     );
     await database.run(
-      `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(join(order.scoreFolder, 'scores.parquet'))})`,
+      `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(file)})`,
     );
-    // Loaded when it is needed: most tasks do not come here, and every worker would wait for it.
-    const { parseScores } = await import('../plan/manifest.js');
-    const path = join(order.scoreFolder, 'scores.json');
-    const record = parseScores(await readFile(path, 'utf8'));
-    if (record === undefined) {
-      throw new ScorelineError(
-        'environment',
-        `${shown(path)}: damaged; remove its folder and run again`,
-      );
-    }
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
       await createBadTable(database);
       await database.run(
@@ -158,6 +160,13 @@ export class ScoreTable {
     }
     return record;
   }
+}
+
+function damagedScores(path: string): ScorelineError {
+  return new ScorelineError(
+    'environment',
+    `${shown(path)}: damaged; "scoreline verify --repair" removes it, then run again`,
+  );
 }
 
 /** Only tasks with bad rows have a table of them. */

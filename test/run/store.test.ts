@@ -201,7 +201,9 @@ describe('a part in the store', () => {
     const error = await failure(() => output.readPart(KEY));
     expect([error.code, error.message]).toEqual([
       'environment',
-      expect.stringMatching(/part\.json: damaged; remove its folder and run again$/),
+      expect.stringMatching(
+        /part\.json: damaged; "scoreline verify --repair" removes it, then run again$/,
+      ),
     ]);
   });
 

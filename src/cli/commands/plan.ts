@@ -9,6 +9,7 @@ import {
   withOutputOptions,
   withSelectionOptions,
 } from '../options.js';
+import { table } from '../table.js';
 import { Terminal } from '../terminal.js';
 
 /** Adds the command. */
@@ -63,7 +64,7 @@ function planLines(plan: PlanReport): string[] {
     plan.units.reduce((sum, unit) => sum + of(unit), 0);
   const todo = plan.units.filter(({ why }) => why !== null).length;
   return [
-    ...table(rows),
+    ...table(rows, [0, 5]),
     '',
     `${count(plan.units.length)} partitions, ${count(total(({ rows: n }) => n))} rows, ${count(total(({ tasks }) => tasks))} tasks; ` +
       `${count(todo)} partitions to do; batches of ${count(plan.batchRows)} rows on ${plan.device}`,
@@ -79,21 +80,4 @@ function nameOf(unit: string): string {
 
 function count(value: number): string {
   return value.toLocaleString('en-US');
-}
-
-/** Columns of equal width; numbers to the right. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]!.length)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        column === 0 || column === row.length - 1
-          ? cell.padEnd(widths[column]!)
-          : cell.padStart(widths[column]!),
-      )
-      .join('  ')
-      .trimEnd(),
-  );
 }

@@ -11,6 +11,7 @@ interface ScoreOptions extends JobOptions {
   readonly keep?: string[];
   readonly where?: string;
   readonly format?: string;
+  readonly because?: string;
 }
 
 /** Adds the command. */
@@ -31,6 +32,7 @@ export function addScore(program: Command, exit: (code: number) => void): void {
       .option('--keep <columns>', 'columns to publish beside the predictions', commaList)
       .option('--where <sql>', 'score only the rows for which this holds')
       .option('--format <format>', 'parquet or csv')
+      .option('--because <text>', 'publish also what was reverted, and keep why')
       .option('--workers <n>', 'worker processes, or auto')
       .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
       .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),

@@ -1,0 +1,51 @@
+/** `scoreline publish` and `scoreline discard`: what becomes of what a run staged. */
+import type { Command } from 'commander';
+import { withOutputOptions } from '../options.js';
+import type { TerminalOptions } from '../terminal.js';
+import { withOutput } from '../with-output.js';
+
+type ActOptions = TerminalOptions & { readonly because?: string };
+
+/** Adds the command. */
+export function addPublish(program: Command, exit: (code: number) => void): void {
+  withOutputOptions(
+    program
+      .command('publish <output> <run>')
+      .summary('publish what a run staged')
+      .description(
+        'Publishes what a run staged because a gate failed, as the next snapshot. A partition that another run published since with other content is a conflict.',
+      )
+      .option('--because <text>', 'why: kept in the history; needed for what was reverted'),
+  ).action(async (folder: string, run: string, options: ActOptions) => {
+    exit(
+      await withOutput(folder, options, async (output, terminal) => {
+        const { actLines, publishStaged } = await import('../../index.js');
+        const { because } = options;
+        const report = await publishStaged(output, run, { now: () => new Date(), because });
+        terminal.result(actLines(report), report);
+        return 0;
+      }),
+    );
+  });
+}
+
+/** Adds the command. */
+export function addDiscard(program: Command, exit: (code: number) => void): void {
+  withOutputOptions(
+    program
+      .command('discard <output> <run>')
+      .summary('remove what a run staged')
+      .description('Removes what a run staged because a gate failed. What it scored is kept.')
+      .option('--because <text>', 'why: kept in the history'),
+  ).action(async (folder: string, run: string, options: ActOptions) => {
+    exit(
+      await withOutput(folder, options, async (output, terminal) => {
+        const { actLines, discardStaged } = await import('../../index.js');
+        const { because } = options;
+        const report = await discardStaged(output, run, { now: () => new Date(), because });
+        terminal.result(actLines(report), report);
+        return 0;
+      }),
+    );
+  });
+}

@@ -1,0 +1,54 @@
+/** `scoreline runs`: the history of an output. */
+import type { Command } from 'commander';
+import { firstLine, shown } from '../../base/errors.js';
+import type { HistoryEntry } from '../../index.js';
+import { withOutputOptions } from '../options.js';
+import { table } from '../table.js';
+import type { TerminalOptions } from '../terminal.js';
+import { withOutput } from '../with-output.js';
+
+/** Adds the command. */
+export function addRuns(program: Command, exit: (code: number) => void): void {
+  withOutputOptions(
+    program
+      .command('runs <output>')
+      .summary('show the history of an output')
+      .description(
+        'Shows every run of an output and what came of it, the newest last: the snapshot is the one that was published after it.',
+      ),
+  ).action(async (folder: string, options: TerminalOptions) => {
+    exit(
+      await withOutput(folder, options, async (output, terminal) => {
+        const { readHistory } = await import('../../index.js');
+        const history = await readHistory(output);
+        terminal.result(historyLines(history), history);
+        return 0;
+      }),
+    );
+  });
+}
+
+function historyLines(history: readonly HistoryEntry[]): string[] {
+  if (history.length === 0) return ['no run yet'];
+  const rows = history.map((entry) => [
+    entry.runId,
+    `${entry.at.slice(0, 10)} ${entry.at.slice(11, 19)}`,
+    shown(entry.command, 20),
+    shown(entry.verdict, 20),
+    entry.rows === null ? '' : entry.rows.toLocaleString('en-US'),
+    entry.wallMs === null ? '' : (entry.wallMs / 1000).toFixed(1),
+    entry.snapshot === null ? '' : String(entry.snapshot),
+    noteOf(entry),
+  ]);
+  const head = ['run', 'when (UTC)', 'what', 'verdict', 'rows', 'seconds', 'snapshot', 'note'];
+  return table([head, ...rows], [0, 1, 2, 3, 7]);
+}
+
+function noteOf({ subject, because, error }: HistoryEntry): string {
+  const notes = [
+    subject === null ? '' : `of ${shown(subject, 40)}`,
+    because === null ? '' : `because ${shown(because)}`,
+    error === null ? '' : shown(firstLine(error)),
+  ];
+  return notes.filter((note) => note !== '').join('; ');
+}

@@ -1,0 +1,160 @@
+/** What became of an output: a record of each run and of each act of a person, in `runs/`. Records are only ever added. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { errnoOf, messageOf } from '../base/errors.js';
+import { listFolder, makeFolder, writeFileWhole } from '../base/files.js';
+import { sha256 } from '../base/hash.js';
+import { manifestText } from '../plan/manifest.js';
+import type { ActReport, RunReport } from '../report/report.js';
+import type { Snapshot } from './snapshot.js';
+import type { Output } from './store.js';
+
+/** A name for a run that sorts by time: `20130601T020000.123Z-k3f9`. */
+export function runIdOf(now: Date): string {
+  const time = now.toISOString().replace(/[-:]/g, '');
+  return `${time}-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`;
+}
+
+const RUN_ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d(?:\.\d{3})?)Z-[a-z0-9]{4}$/;
+
+/** Keeps the record of a run or of an act, in a folder of its name. */
+export async function record(output: Output, report: RunReport | ActReport): Promise<void> {
+  const folder = output.path('runs', report.runId);
+  await makeFolder(folder);
+  await writeFileWhole(
+    output.path('runs', report.runId, 'run.json'),
+    `${JSON.stringify(report, undefined, 2)}\n`,
+  );
+}
+
+/** One line of the history of an output. */
+export interface HistoryEntry {
+  readonly runId: string;
+  /** When it began: ISO 8601, UTC. */
+  readonly at: string;
+  readonly command: string;
+  /** How it ended; `unfinished` when it goes on or was killed, `damaged` when its record cannot be read. */
+  readonly verdict: string;
+  readonly rows: number | null;
+  readonly wallMs: number | null;
+  /** The snapshot that was published after it. */
+  readonly snapshot: number | null;
+  /** The digest of that snapshot's manifest, where this run or act made it. */
+  readonly manifest: string | null;
+  /** What an act was about: a run that had been staged, or a snapshot. */
+  readonly subject: string | null;
+  readonly because: string | null;
+  readonly error: string | null;
+}
+
+const text = z.string().nullable().default(null);
+const recordSchema = z.looseObject({
+  format: z.literal(1),
+  runId: z.string(),
+  command: z.string().default('run'),
+  outcome: z.string(),
+  snapshot: z.int().nullable().default(null),
+  manifest: text,
+  ledger: z.looseObject({ rows: z.int() }).optional(),
+  times: z.looseObject({ wall: z.number() }),
+  subject: text,
+  because: text,
+  error: text,
+});
+
+/** The history of an output, oldest first. A record that is damaged or not there is said to be so. */
+export async function readHistory(output: Output): Promise<HistoryEntry[]> {
+  const entries: HistoryEntry[] = [];
+  for (const runId of await listFolder(output.path('runs'))) {
+    const [, year, month, day, hour, minute, second] = RUN_ID.exec(runId) ?? [];
+    // Whatever else lies there is no run.
+    if (year === undefined) continue;
+    const at = `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
+    entries.push({ runId, at, ...(await readRecord(output, runId)) });
+  }
+  return entries;
+}
+
+async function readRecord(
+  output: Output,
+  runId: string,
+): Promise<Omit<HistoryEntry, 'runId' | 'at'>> {
+  const nothing = {
+    command: 'run',
+    rows: null,
+    wallMs: null,
+    snapshot: null,
+    manifest: null,
+    subject: null,
+    because: null,
+  };
+  try {
+    const json: unknown = JSON.parse(
+      await readFile(output.path('runs', runId, 'run.json'), 'utf8'),
+    );
+    const { outcome, ledger, times, ...rest } = recordSchema.parse(json);
+    if (rest.runId !== runId) throw new Error('names another run');
+    const { command, snapshot, manifest, subject, because, error } = rest;
+    return {
+      command,
+      verdict: outcome,
+      rows: ledger?.rows ?? null,
+      wallMs: times.wall,
+      snapshot,
+      manifest,
+      subject,
+      because,
+      error,
+    };
+  } catch (error) {
+    // A run writes its record last: one without it goes on, or was killed.
+    if (errnoOf(error) === 'ENOENT') return { ...nothing, verdict: 'unfinished', error: null };
+    const why = error instanceof z.ZodError ? 'is no record of a run' : messageOf(error);
+    return { ...nothing, verdict: 'damaged', error: `run.json: ${why}` };
+  }
+}
+
+/** What an act takes from outside. */
+export interface ActOptions {
+  readonly now: () => Date;
+  readonly because: string | undefined;
+}
+
+/** What an act came to; `snapshot` is the one that it made. */
+export interface ActResult {
+  readonly outcome: ActReport['outcome'];
+  readonly snapshot: Snapshot | undefined;
+}
+
+/** Does what a person asked for, with a temporary folder, and records it, also when it fails. */
+export async function act(
+  output: Output,
+  options: ActOptions & Pick<ActReport, 'command' | 'subject'>,
+  perform: (temporary: string) => Promise<ActResult>,
+): Promise<ActReport> {
+  const { now, because, command, subject } = options;
+  const started = performance.now();
+  const about = { format: 1 as const, runId: runIdOf(now()), command, subject };
+  const end = (result: ActResult, error: string | null): ActReport => ({
+    ...about,
+    outcome: result.outcome,
+    snapshot: result.snapshot?.number ?? null,
+    path: result.snapshot?.folder ?? null,
+    manifest: result.snapshot === undefined ? null : sha256(manifestText(result.snapshot.manifest)),
+    because: because ?? null,
+    times: { wall: performance.now() - started },
+    error,
+  });
+  let result: ActResult;
+  try {
+    result = await output.withTemporary(perform);
+  } catch (error) {
+    const failed = end({ outcome: 'failed', snapshot: undefined }, messageOf(error));
+    // The failure itself is what the user has to hear of, even where its record cannot be written.
+    await record(output, failed).catch(() => undefined);
+    throw error;
+  }
+  const report = end(result, null);
+  await record(output, report);
+  return report;
+}

@@ -1,0 +1,149 @@
+/** What a run would have published whose gates failed: kept aside, then published or discarded by a person. */
+import { readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { didYouMean, errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { listFolder, putFolderIfAbsent, removeTree, writeFileWhole } from '../base/files.js';
+import { canonicalJson } from '../base/hash.js';
+import {
+  type Manifest,
+  parseManifest,
+  parseStaged,
+  type StagedRecord,
+  type UnitRecord,
+  unitOf,
+} from '../plan/manifest.js';
+import type { ActReport } from '../report/report.js';
+import { type ActOptions, act } from './history.js';
+import {
+  type Base,
+  buildSnapshot,
+  latestSnapshot,
+  merge,
+  type Publication,
+  publish,
+} from './snapshot.js';
+import type { Output } from './store.js';
+
+/** Builds what would have been published, to look at and to publish later; the folder appears whole. */
+export async function stage(
+  output: Output,
+  publication: Publication,
+  base: Base | undefined,
+  options: { readonly runId: string; readonly reason: string; readonly temporary: string },
+): Promise<string> {
+  const latest = await latestSnapshot(output);
+  const building = join(options.temporary, 'staged');
+  const holders = latest === undefined ? [] : [latest];
+  await buildSnapshot(output, merge(publication, latest), building, holders);
+  const units = [...publication.units.keys()];
+  const record: StagedRecord = {
+    format: 1,
+    units,
+    base: base === undefined ? null : { number: base.number, manifest: only(base.manifest, units) },
+    reason: options.reason,
+  };
+  await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
+  const folder = output.path('staged', options.runId);
+  await putFolderIfAbsent(building, folder);
+  return folder;
+}
+
+/** A manifest without the units that are not named. */
+function only(manifest: Manifest, names: readonly string[]): Manifest {
+  return { ...manifest, units: Object.fromEntries(recordsOf(manifest, names)) };
+}
+
+function recordsOf(manifest: Manifest, names: readonly string[]): Map<string, UnitRecord> {
+  const records = new Map<string, UnitRecord>();
+  for (const name of names) {
+    const unit = unitOf(manifest, name);
+    if (unit !== undefined) records.set(name, unit);
+  }
+  return records;
+}
+
+/**
+ * Publishes what a run staged, as if the run did it now: on top of the highest snapshot, in conflict with a unit that another
+ * run has published since with other content. What was reverted is published only with a reason. Throws as `publish` does,
+ * and `usage` when the run staged nothing.
+ */
+export async function publishStaged(
+  output: Output,
+  runId: string,
+  options: ActOptions,
+): Promise<ActReport> {
+  const folder = await stagedFolder(output, runId);
+  return act(output, { command: 'publish', subject: runId, ...options }, async (temporary) => {
+    const { manifest, record } = await readStaged(folder);
+    const publication: Publication = {
+      name: manifest.name,
+      extension: manifest.extension,
+      units: recordsOf(manifest, record.units),
+      evenReverted: options.because !== undefined,
+    };
+    const holders = [{ folder, manifest }];
+    const snapshot = await publish(
+      output,
+      publication,
+      record.base ?? undefined,
+      temporary,
+      holders,
+    );
+    // A crash before this leaves it staged: to publish it again changes nothing.
+    await remove(folder, temporary);
+    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot };
+  });
+}
+
+/** Removes what a run staged. Throws `usage` when it staged nothing. */
+export async function discardStaged(
+  output: Output,
+  runId: string,
+  options: ActOptions,
+): Promise<ActReport> {
+  const folder = await stagedFolder(output, runId);
+  return act(output, { command: 'discard', subject: runId, ...options }, async (temporary) => {
+    await remove(folder, temporary);
+    return { outcome: 'discarded', snapshot: undefined };
+  });
+}
+
+async function stagedFolder(output: Output, runId: string): Promise<string> {
+  const staged = await listFolder(output.path('staged'));
+  // Only a name that is listed is looked at: a path that leads elsewhere is none.
+  if (staged.includes(runId)) return output.path('staged', runId);
+  const list = staged.slice(-5).map((name) => shown(name, 40));
+  throw new ScorelineError(
+    'usage',
+    `${shown(runId)}: no run of this name has anything staged${didYouMean(runId, staged)}; ` +
+      (list.length === 0 ? 'nothing is staged' : `staged: ${list.join(', ')}`),
+  );
+}
+
+/** What is staged in a folder. Throws `environment` when it is damaged. */
+export async function readStaged(
+  folder: string,
+): Promise<{ readonly manifest: Manifest; readonly record: StagedRecord }> {
+  const manifestPath = join(folder, 'manifest.json');
+  const path = join(folder, 'staged.json');
+  try {
+    const manifest = parseManifest(await readFile(manifestPath, 'utf8'), manifestPath);
+    const record = parseStaged(await readFile(path, 'utf8'));
+    if (record !== undefined) return { manifest, record };
+  } catch (error) {
+    throw systemError(error, `cannot read what is staged in ${shown(folder)}`);
+  }
+  throw new ScorelineError('environment', `${shown(path)}: damaged; discard it and run again`);
+}
+
+/** Takes a folder away in one step, then removes it. */
+async function remove(folder: string, temporary: string): Promise<void> {
+  const away = join(temporary, 'removed');
+  try {
+    await rename(folder, away);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw systemError(error, `cannot remove ${shown(folder)}`);
+  }
+  await removeTree(away);
+}

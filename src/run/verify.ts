@@ -1,0 +1,346 @@
+/** Looks for damage: is everything that was published and stored still what it was? */
+import { lstat, readFile, rename } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { errnoOf, messageOf, ScorelineError } from '../base/errors.js';
+import { linkTarget, listFolder, listTree, removeTree } from '../base/files.js';
+import { hashFile, sha256, stampText } from '../base/hash.js';
+import type { StoredFile } from '../plan/ledger.js';
+import {
+  type Manifest,
+  manifestText,
+  type PublishedFile,
+  parseScores,
+  publishedFiles,
+  unitOf,
+} from '../plan/manifest.js';
+import { act, readHistory } from './history.js';
+import {
+  putSnapshot,
+  readSnapshot,
+  repairCurrent,
+  type Snapshot,
+  snapshotName,
+  snapshotNumbers,
+} from './snapshot.js';
+import { readStaged } from './staged.js';
+import { type Output, STORE_KINDS, type StoreKind } from './store.js';
+
+/** Something that is not what it was. */
+export interface Damage {
+  /** Relative to the output. */
+  readonly path: string;
+  readonly problem: string;
+  /** What was done about it; null when it is still so. */
+  readonly repair: string | null;
+}
+
+/** What a look at an output found. */
+export interface Verification {
+  readonly snapshots: readonly number[];
+  readonly files: number;
+  readonly bytes: number;
+  readonly damage: readonly Damage[];
+}
+
+/** What to look at, and whether to mend it. */
+export interface VerifyOptions {
+  readonly now: () => Date;
+  /** Whether to look at older snapshots too, and at what is staged. */
+  readonly all: boolean;
+  /** Whether to take damage out of the store, and to publish anew what the store has whole. */
+  readonly repair: boolean;
+}
+
+/**
+ * Compares what is published, and all of the store, with what was recorded of it. With `repair`, what is damaged in the store
+ * is removed, so that no run uses it; a damaged snapshot is published anew from the store where that has all of it, else
+ * the next run makes again what it lacks.
+ */
+export async function verify(output: Output, options: VerifyOptions): Promise<Verification> {
+  const checker = new Checker(output);
+  const stored = await storeDamage(checker);
+  const numbers = await snapshotNumbers(output);
+  const checked = options.all ? numbers : numbers.slice(-1);
+  const snapshots = new Map<number, SnapshotDamage>();
+  const made = await digestsOfHistory(output);
+  for (const number of checked) {
+    const found = await snapshotDamage(checker, number, made.get(number));
+    if (found.damage.length > 0) snapshots.set(number, found);
+  }
+  const staged = options.all ? await stagedDamage(checker) : [];
+  const current = await currentDamage(output, numbers.at(-1));
+  const repairs = new Map<string, string>();
+  if (options.repair) {
+    if (current.length > 0) await repairCurrent(output);
+    for (const { path } of current) repairs.set(path, 'names it again');
+    await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
+    const latest = snapshots.get(numbers.at(-1) ?? 0);
+    if (latest !== undefined) await mendLatest(output, latest, options.now, repairs);
+  }
+  const damage = [...current, ...[...snapshots.values()].flatMap((one) => one.damage), ...staged];
+  return {
+    snapshots: checked,
+    files: checker.files,
+    bytes: checker.bytes,
+    damage: [...damage, ...stored].map(({ path, problem }) => ({
+      path,
+      problem,
+      repair: repairs.get(path) ?? null,
+    })),
+  };
+}
+
+type Found = Omit<Damage, 'repair'>;
+
+/** Compares files with their digests; each content is read once, whatever its names. */
+class Checker {
+  readonly output: Output;
+  private readonly known = new Map<string, string>();
+  files = 0;
+  bytes = 0;
+
+  constructor(output: Output) {
+    this.output = output;
+  }
+
+  /** What is wrong with a file; nothing when it is what it was. */
+  async check(path: string, { sha256, bytes }: Partial<StoredFile>): Promise<Found[]> {
+    const problem = await this.problemOf(path, sha256, bytes);
+    return problem === undefined ? [] : [this.found(path, problem)];
+  }
+
+  found(path: string, problem: string): Found {
+    return { path: relative(this.output.root, path), problem };
+  }
+
+  private async problemOf(
+    path: string,
+    digest: string | undefined,
+    bytes: number | undefined,
+  ): Promise<string | undefined> {
+    this.files++;
+    try {
+      const stat = await lstat(path, { bigint: true });
+      if (!stat.isFile()) return 'is no file';
+      const size = Number(stat.size);
+      if (bytes !== undefined && size !== bytes) return `has ${size} bytes, not ${bytes}`;
+      if (digest === undefined) return undefined;
+      const inode = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+      let found = this.known.get(inode);
+      if (found === undefined) {
+        const hashed = await hashFile(path);
+        found = hashed.sha256;
+        this.known.set(stampText(hashed.stamp), found);
+        this.bytes += size;
+      }
+      return found === digest ? undefined : 'its content has changed';
+    } catch (error) {
+      return errnoOf(error) === 'ENOENT' ? 'is missing' : messageOf(error);
+    }
+  }
+}
+
+/** Damage of a snapshot, and the files of its manifest that have it. */
+interface SnapshotDamage {
+  readonly snapshot: Snapshot | undefined;
+  readonly damage: readonly Found[];
+  readonly files: readonly PublishedFile[];
+}
+
+async function snapshotDamage(
+  checker: Checker,
+  number: number,
+  digests: ReadonlySet<string> | undefined,
+): Promise<SnapshotDamage> {
+  const { output } = checker;
+  const folder = output.path('snapshots', snapshotName(number));
+  try {
+    const snapshot = await readSnapshot(output, number);
+    const { damage, files } = await laidOutDamage(checker, folder, snapshot.manifest);
+    if (digests !== undefined && !digests.has(sha256(manifestText(snapshot.manifest)))) {
+      damage.unshift(checker.found(join(folder, 'manifest.json'), 'is not what was published'));
+    }
+    return { snapshot, damage, files };
+  } catch (error) {
+    // gc may have taken it meanwhile.
+    const gone = !(await snapshotNumbers(output)).includes(number);
+    const damage = gone ? [] : [checker.found(folder, messageOf(error))];
+    return { snapshot: undefined, damage, files: [] };
+  }
+}
+
+/** Compares a folder with the manifest in it. */
+async function laidOutDamage(
+  checker: Checker,
+  folder: string,
+  manifest: Manifest,
+): Promise<{ damage: Found[]; files: PublishedFile[] }> {
+  const damage: Found[] = [];
+  const files: PublishedFile[] = [];
+  const expected = new Set<string>();
+  for (const file of publishedFiles(manifest)) {
+    expected.add(file.path);
+    const found = await checker.check(join(folder, file.path), file.file);
+    if (found.length > 0) files.push(file);
+    damage.push(...found);
+  }
+  for (const kind of ['data', 'quarantine']) {
+    for (const name of await listTree(join(folder, kind))) {
+      const path = `${kind}/${name}`;
+      if (!expected.has(path)) damage.push(checker.found(join(folder, path), 'was not published'));
+    }
+  }
+  return { damage, files };
+}
+
+async function stagedDamage(checker: Checker): Promise<Found[]> {
+  const damage: Found[] = [];
+  for (const name of await listFolder(checker.output.path('staged'))) {
+    const folder = checker.output.path('staged', name);
+    try {
+      const { manifest } = await readStaged(folder);
+      damage.push(...(await laidOutDamage(checker, folder, manifest)).damage);
+    } catch (error) {
+      damage.push(checker.found(folder, messageOf(error)));
+    }
+  }
+  return damage;
+}
+
+async function currentDamage(output: Output, number: number | undefined): Promise<Found[]> {
+  if (number === undefined) return [];
+  const target = await linkTarget(output.path('current'));
+  if (target === `snapshots/${snapshotName(number)}`) return [];
+  return [{ path: 'current', problem: `does not name snapshot ${number}, the highest` }];
+}
+
+/** By number of a snapshot: the digests of the manifests that were published under it. */
+async function digestsOfHistory(output: Output): Promise<Map<number, Set<string>>> {
+  const digests = new Map<number, Set<string>>();
+  for (const { snapshot, manifest } of await readHistory(output)) {
+    if (snapshot === null || manifest === null) continue;
+    digests.set(snapshot, (digests.get(snapshot) ?? new Set()).add(manifest));
+  }
+  return digests;
+}
+
+interface StoredDamage extends Found {
+  readonly kind: StoreKind;
+  readonly key: string;
+}
+
+async function storeDamage(checker: Checker): Promise<StoredDamage[]> {
+  const { output } = checker;
+  const damage: StoredDamage[] = [];
+  for (const kind of STORE_KINDS) {
+    for (const key of await output.storedKeys(kind)) {
+      const found = await entryDamage(checker, kind, key);
+      // gc may have taken it meanwhile.
+      if (found.length === 0 || !(await output.has(kind, key))) continue;
+      damage.push(...found.map((one) => ({ ...one, kind, key })));
+    }
+  }
+  return damage;
+}
+
+async function entryDamage(checker: Checker, kind: StoreKind, key: string): Promise<Found[]> {
+  const folder = checker.output.storeFolder(kind, key);
+  const check = (name: string, file: Partial<StoredFile>): Promise<Found[]> =>
+    checker.check(join(folder, name), file);
+  const names = await listFolder(folder);
+  try {
+    if (kind === 'parts') {
+      const part = (await checker.output.readPart(key))?.part;
+      if (part === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
+      const data = names.find((name) => name.startsWith('data.')) ?? 'data';
+      const bad =
+        part.quarantine === null ? [] : await check('quarantine.parquet', part.quarantine);
+      return [...(await check(data, part.data)), ...bad];
+    }
+    if (kind === 'csv') {
+      const record = await checker.output.readCsv(key);
+      if (record === undefined) return [checker.found(join(folder, 'csv.json'), 'is missing')];
+      const { rejected } = record;
+      const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
+      return [...(await check('rows.parquet', {})), ...bad];
+    }
+    const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
+    if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
+    const { scores, bad } = record.files ?? {};
+    const ofBad = bad == null ? [] : await check('bad.parquet', { sha256: bad });
+    return [
+      ...(await check('scores.parquet', scores === undefined ? {} : { sha256: scores })),
+      ...ofBad,
+    ];
+  } catch (error) {
+    return [checker.found(folder, messageOf(error))];
+  }
+}
+
+/** Takes damaged entries out of the store. */
+async function removeStored(
+  output: Output,
+  damage: readonly StoredDamage[],
+  temporary: string,
+  repairs: Map<string, string>,
+): Promise<void> {
+  for (const { path, kind, key } of damage) {
+    await takeAway(output, kind, key, temporary);
+    repairs.set(path, 'removed from the store');
+  }
+}
+
+/** Takes what is under a key out of the store in one step, and removes it. */
+async function takeAway(
+  output: Output,
+  kind: StoreKind,
+  key: string,
+  temporary: string,
+): Promise<void> {
+  const away = join(temporary, `${kind}-${key}`);
+  try {
+    await rename(output.storeFolder(kind, key), away);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  await removeTree(away);
+}
+
+/** Publishes a damaged snapshot anew from the store, or has the next run make again what the store lacks. */
+async function mendLatest(
+  output: Output,
+  { snapshot, damage, files }: SnapshotDamage,
+  now: () => Date,
+  repairs: Map<string, string>,
+): Promise<void> {
+  // Without its manifest there is no saying what it held.
+  if (snapshot === undefined) return;
+  const lacking: PublishedFile[] = [];
+  for (const file of files) if (!(await output.has(file.kind, file.key))) lacking.push(file);
+  const subject = `snapshot ${snapshot.number}`;
+  const options = { command: 'verify' as const, subject, now, because: undefined };
+  if (lacking.length === 0) {
+    const { number, manifest, held, folder } = snapshot;
+    const edited = join(relative(output.root, folder), 'manifest.json');
+    const mendable = damage.filter(({ path }) => path !== edited);
+    if (mendable.length === 0) return;
+    await act(output, options, async (temporary) => {
+      const next = { number: number + 1, manifest, held };
+      const again = await putSnapshot(output, next, [snapshot], temporary);
+      if (again === undefined)
+        throw new ScorelineError('conflict', `${subject}: a run published meanwhile; verify again`);
+      for (const { path } of mendable)
+        repairs.set(path, `published anew as snapshot ${number + 1}`);
+      return { outcome: 'repaired', snapshot: again };
+    });
+    return;
+  }
+  // A run makes again a part that the store lacks; bad records of CSV files come with their unit's parts.
+  await output.withTemporary(async (temporary) => {
+    for (const { unit, kind } of lacking) {
+      const parts = kind === 'csv' ? (unitOf(snapshot.manifest, unit)?.parts ?? []) : [];
+      for (const { key } of parts) await takeAway(output, 'parts', key, temporary);
+    }
+  });
+}
