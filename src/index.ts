@@ -7,6 +7,7 @@ export {
   ScorelineError,
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { type SelectionOptions, selectionOf } from './plan/selection.js';
 export {
   type ActReport,
   actLines,

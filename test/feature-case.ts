@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { Arena, columnOf } from '../src/base/columns.js';
 import { Database, quoteText } from '../src/base/duckdb.js';
-import type { ElementType } from '../src/base/elements.js';
 import { stampOf } from '../src/base/hash.js';
+import type { TensorElement } from '../src/base/onnx.js';
 import type { PartitionValue } from '../src/plan/dataset.js';
 import type { ColumnType, InputBinding } from '../src/plan/signature.js';
 import { planFeatures, toFeatures } from '../src/worker/features.js';
@@ -101,7 +101,7 @@ export async function featuresOf(
 export async function cast(
   literals: readonly string[],
   type: string,
-  element: ElementType,
+  element: TensorElement,
 ): Promise<{ values: readonly unknown[]; bad: Record<number, string>; lossy: number }> {
   const rows: string[] = [];
   for (let start = 0; start < literals.length; start += 2_000) {

@@ -9,12 +9,15 @@ const ORDER = `
   base/errors.ts
   base/hash.ts
   base/files.ts
+  base/zstd.ts
   base/machine.ts
   base/elements.ts
+  base/float16.ts
   base/duckdb.ts
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-rewrite.ts
   base/onnx.ts
 
   plan/job-yaml.ts
@@ -22,8 +25,11 @@ const ORDER = `
   plan/csv.ts
   plan/job.ts
   plan/expressions.ts
+  plan/selection.ts
   plan/dataset.ts
+  plan/predictions.ts
   plan/signature.ts
+  plan/proposal.ts
   plan/plan.ts
   plan/ledger.ts
   plan/manifest.ts
@@ -34,8 +40,11 @@ const ORDER = `
   worker/quarantine.ts
   worker/text-cast.ts
   worker/read.ts
+  worker/open-sizes.ts
+  worker/casts.ts
   worker/features.ts
   worker/infer.ts
+  worker/trial.ts
   worker/describe.ts
   worker/csv-scan.ts
   worker/csv.ts

@@ -126,73 +126,109 @@ export interface Column {
   /** `rows` elements, or the texts of a text column (null where there is none). */
   readonly values: TypedArray | (string | null)[];
   readonly validity: Uint8Array | undefined;
+  /** Of a column of lists: `width` elements a row, `rows` times as many values, and which of them are not null. */
+  readonly list?: { readonly width: number; readonly validity: Uint8Array | undefined };
+}
+
+/** Rows of a column as they are read: elements (`width` a row, for lists) or texts, null where there is none. */
+export interface ColumnRows {
+  readonly values: Uint8Array | readonly (string | null)[];
+  readonly validity: Uint8Array | undefined;
+  /** Which elements of lists are not null. */
+  readonly items?: Uint8Array | undefined;
+}
+
+/** Collects bits of validity; undefined as long as all are set. */
+class BitmapBuilder {
+  private readonly capacity: number;
+  private bits: Uint8Array | undefined;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  /** Appends the bits `start` to `end` of a bitmap behind the first `length`. */
+  append(validity: Uint8Array, start: number, end: number, length: number): void {
+    for (let bit = start; bit < end; bit++) {
+      if ((bit & 7) === 0 && bit + 8 <= end && validity[bit >> 3] === 0xff) {
+        bit += 7;
+      } else if (!isValid(validity, bit)) {
+        this.setNull(length + bit - start);
+      }
+    }
+  }
+
+  /** Marks one place as null. */
+  setNull(at: number): void {
+    this.bits ??= allValid(this.capacity);
+    setNull(this.bits, at);
+  }
+
+  /** The bits so far; the builder starts anew. */
+  finish(): Uint8Array | undefined {
+    const { bits } = this;
+    this.bits = undefined;
+    return bits;
+  }
 }
 
 /** Collects the rows of one column until a batch is full. A finished column of numbers is lent until more are appended. */
 export class ColumnBuilder {
   readonly element: ElementType;
-  private readonly capacity: number;
+  /** The elements a row, of a column of lists. */
+  readonly list: number | undefined;
+  private readonly width: number;
   private readonly bytesPerRow: number;
   private length = 0;
   private readonly bytes: Uint8Array;
   private texts: (string | null)[] = [];
-  private nulls: Uint8Array | undefined;
+  private readonly validity: BitmapBuilder;
+  private readonly items: BitmapBuilder;
 
-  constructor(element: ElementType, capacity: number) {
+  constructor(element: ElementType, capacity: number, list?: number) {
     this.element = element;
-    this.capacity = capacity;
-    this.bytesPerRow = bytesOfElement(element);
+    this.list = list;
+    this.width = list ?? 1;
+    this.bytesPerRow = bytesOfElement(element) * this.width;
     this.bytes = new Uint8Array(capacity * this.bytesPerRow);
+    this.validity = new BitmapBuilder(capacity);
+    this.items = new BitmapBuilder(capacity * this.width);
   }
 
-  /** Appends the rows `rowStart` to `rowEnd` of fixed-size elements. */
-  append(
-    source: Uint8Array,
-    validity: Uint8Array | undefined,
-    rowStart: number,
-    rowEnd: number,
-  ): void {
-    const size = this.bytesPerRow;
-    this.bytes.set(source.subarray(rowStart * size, rowEnd * size), this.length * size);
-    if (validity !== undefined) this.appendValidity(validity, rowStart, rowEnd);
+  /** Appends the rows `rowStart` to `rowEnd`. */
+  append({ values, validity, items }: ColumnRows, rowStart: number, rowEnd: number): void {
+    const { width } = this;
+    if (values instanceof Uint8Array) {
+      const size = this.bytesPerRow;
+      this.bytes.set(values.subarray(rowStart * size, rowEnd * size), this.length * size);
+    } else {
+      // A text that is not there says so itself.
+      const nulls = this.list === undefined ? this.validity : this.items;
+      for (let at = rowStart * width; at < rowEnd * width; at++) {
+        const text = values[at] ?? null;
+        if (text === null) nulls.setNull(this.texts.length);
+        this.texts.push(text);
+      }
+    }
+    if (validity !== undefined) this.validity.append(validity, rowStart, rowEnd, this.length);
+    if (items !== undefined) {
+      this.items.append(items, rowStart * width, rowEnd * width, this.length * width);
+    }
     this.length += rowEnd - rowStart;
-  }
-
-  private appendValidity(validity: Uint8Array, rowStart: number, rowEnd: number): void {
-    for (let row = rowStart; row < rowEnd; row++) {
-      if ((row & 7) === 0 && row + 8 <= rowEnd && validity[row >> 3] === 0xff) {
-        row += 7;
-      } else if (!isValid(validity, row)) {
-        this.nulls ??= allValid(this.capacity);
-        setNull(this.nulls, this.length + row - rowStart);
-      }
-    }
-  }
-
-  /** Appends texts; null where there is none. */
-  appendTexts(source: readonly (string | null)[], rowStart: number, rowEnd: number): void {
-    for (let row = rowStart; row < rowEnd; row++) {
-      const text = source[row] ?? null;
-      if (text === null) {
-        this.nulls ??= allValid(this.capacity);
-        setNull(this.nulls, this.length);
-      }
-      this.texts.push(text);
-      this.length++;
-    }
   }
 
   /** The rows so far as a column; the builder starts anew. */
   finish(): Column {
-    const { element, nulls: validity, length } = this;
+    const { element, length, width, list } = this;
     const values =
       element === 'utf8'
         ? this.texts
         : viewOf(element, this.bytes.subarray(0, length * this.bytesPerRow));
+    const column = { element, values, validity: this.validity.finish() };
+    const items = this.items.finish();
     this.length = 0;
     this.texts = [];
-    this.nulls = undefined;
-    return { element, values, validity };
+    return list === undefined ? column : { ...column, list: { width, validity: items } };
   }
 }
 
@@ -215,7 +251,16 @@ export function recordBatchOf(
   return new arrow.RecordBatch(new arrow.Schema(fields), data);
 }
 
-function arrowData({ element, values, validity }: Column, rows: number): Data {
+function arrowData({ list, ...column }: Column, rows: number): Data {
+  if (list !== undefined) {
+    const { width, validity: items } = list;
+    const child = arrowData({ ...column, validity: items }, rows * width);
+    const nulls =
+      column.validity === undefined ? { nullCount: 0 } : { nullBitmap: column.validity };
+    const type = new arrow.FixedSizeList(width, new arrow.Field('item', child.type, true));
+    return arrow.makeData({ type, length: rows, child, ...nulls });
+  }
+  const { element, values, validity } = column;
   if (Array.isArray(values)) return textData(values, validity, rows);
   const nulls = validity === undefined ? { nullCount: 0 } : { nullBitmap: validity };
   // makeData is typed per Arrow type; the pairing of element, type and array is that of ARROW_TYPES and viewOf.
@@ -254,8 +299,16 @@ export function columnOf(batch: RecordBatch, index: number, element: ElementType
   if (vector == null || data === undefined)
     throw new RangeError(`record batch has no column ${index}`);
   const validity = data.nullCount > 0 ? data.nullBitmap : undefined;
-  if (element === 'utf8') {
-    return { element, values: Array.from(vector, (text) => text as string | null), validity };
+  if (!arrow.DataType.isFixedSizeList(data.type)) {
+    return { element, values: valuesOf(data, element), validity };
   }
-  return { element, values: data.values as TypedArray, validity };
+  const child = data.children[0]!;
+  const items = child.nullCount > 0 ? child.nullBitmap : undefined;
+  const list = { width: data.type.listSize, validity: items };
+  return { element, values: valuesOf(child, element), validity, list };
+}
+
+function valuesOf(data: Data, element: ElementType): Column['values'] {
+  if (element !== 'utf8') return data.values as TypedArray;
+  return Array.from(new arrow.Vector([data]), (text) => text as string | null);
 }

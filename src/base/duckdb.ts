@@ -12,6 +12,7 @@ import type {
   DuckDBInstance,
   DuckDBType,
 } from '@duckdb/node-api';
+import type { Vector } from '@duckdb/node-bindings';
 import { bytesOfElement, type ElementType, sqlTypeOfElement } from './elements.js';
 import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './errors.js';
 
@@ -60,8 +61,19 @@ export interface Chunk {
   bytes(column: number, element: ElementType): Uint8Array;
   /** One bit a row, least significant first, 1 = not null; undefined when no row is null. */
   validity(column: number): Uint8Array | undefined;
-  /** The values of a text column. */
+  /** The values of a text column, selected with `guardedSql`. */
   texts(column: number): (string | null)[];
+  /**
+   * The lists of a column, all of `width` elements but for those that are null, as `width` elements a row (which hold
+   * anything at a null), and one bit an element, 1 = not null.
+   */
+  lists(column: number, element: ElementType, width: number): ChunkLists;
+}
+
+/** The elements of lists: bytes, or texts. */
+export interface ChunkLists {
+  readonly values: Uint8Array | readonly (string | null)[];
+  readonly items: Uint8Array | undefined;
 }
 
 /** Values to append: `width` elements a row (1 for a plain column). */
@@ -179,11 +191,69 @@ function chunkOf(chunk: DuckDBDataChunk): Chunk {
       if (known !== undefined) return known;
       const values = chunk
         .getColumnValues(column)
-        .map((value) => (value === null ? null : String(value)));
+        .map((value) => (value === null ? null : unguarded(String(value))));
       texts.set(column, values);
       return values;
     },
+    lists: (column, element, width) =>
+      element === 'utf8'
+        ? { values: listTexts(chunk, column, width), items: undefined }
+        : listBytes(vector(column), rows, bytesOfElement(element), width),
   };
+}
+
+/**
+ * Text, or lists of it, as SQL that `texts` and `lists` of a chunk can read: the binding drops a U+FEFF that a text begins
+ * with, so each gets a character before it.
+ */
+export function guardedSql(sql: string, isList: boolean): string {
+  return isList ? `list_transform(${sql}, lambda item: '=' || item)` : `'=' || (${sql})`;
+}
+
+function unguarded(text: string): string {
+  return text.slice(1);
+}
+
+function listTexts(chunk: DuckDBDataChunk, column: number, width: number): (string | null)[] {
+  return chunk.getColumnValues(column).flatMap((value) => {
+    const items = value instanceof duckdb.DuckDBListValue ? value.items : [];
+    return Array.from({ length: width }, (_, at) =>
+      items[at] == null ? null : unguarded(String(items[at])),
+    );
+  });
+}
+
+/** A list vector holds for each row where its elements begin among those of a child vector, and how many there are. */
+function listBytes(vector: Vector, rows: number, size: number, width: number): ChunkLists {
+  const entries = bindings.vector_get_data(vector, rows * 16);
+  const places = new BigUint64Array(entries.buffer, entries.byteOffset, rows * 2);
+  const validity = bindings.vector_get_validity(vector, Math.ceil(rows / 64) * 8) ?? undefined;
+  const child = bindings.list_vector_get_child(vector);
+  const length = bindings.list_vector_get_size(vector);
+  const bytes = bindings.vector_get_data(child, length * size);
+  const bits = bindings.vector_get_validity(child, Math.ceil(length / 64) * 8) ?? undefined;
+  const isNull = (row: number): boolean =>
+    validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0;
+  let dense = length === rows * width;
+  for (let row = 0; row < rows && dense; row++) {
+    dense = !isNull(row) && places[2 * row] === BigInt(row * width);
+  }
+  if (dense) return { values: bytes, items: bits };
+  const values = new Uint8Array(rows * width * size);
+  const items = bits && new Uint8Array(Math.ceil((rows * width) / 8)).fill(0xff);
+  for (let row = 0; row < rows; row++) {
+    if (isNull(row)) continue;
+    const start = Number(places[2 * row]);
+    if (Number(places[2 * row + 1]) !== width) throw new RangeError('a list of another length');
+    values.set(bytes.subarray(start * size, (start + width) * size), row * width * size);
+    if (bits === undefined || items === undefined) continue;
+    for (let at = 0; at < width; at++) {
+      const bit = start + at;
+      const to = row * width + at;
+      if ((bits[bit >> 3]! & (1 << (bit & 7))) === 0) items[to >> 3]! &= ~(1 << (to & 7));
+    }
+  }
+  return { values, items };
 }
 
 /** The declared type of a column that holds `width` elements a row. */

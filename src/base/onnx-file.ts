@@ -286,7 +286,8 @@ const ELEMENT_NAMES =
   complex64 complex128 bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4
   float4e2m1 float8e8m0 uint2 int2 float6e2m3 float6e3m2`.split(/\s+/);
 
-function elementName(type: bigint | undefined): string {
+/** The name that ONNX gives to an element type by its number. */
+export function elementName(type: bigint | undefined): string {
   const number = Number(BigInt.asIntN(32, type ?? 0n));
   return ELEMENT_NAMES[number] ?? `type ${number}`;
 }

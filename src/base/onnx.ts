@@ -1,9 +1,13 @@
 /** ONNX Runtime sessions: the only importer of onnxruntime-node. */
 import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { TypedArray } from './columns.js';
 import type { ElementType } from './elements.js';
-import { firstLine, messageOf, ScorelineError, shown } from './errors.js';
+import { errnoOf, firstLine, messageOf, ScorelineError, shown } from './errors.js';
+import { elementName } from './onnx-file.js';
+import { type Rewritten, withoutZipMaps } from './onnx-rewrite.js';
+import { Malformed } from './protobuf.js';
 
 env.logLevel = 'error';
 
@@ -16,6 +20,10 @@ export interface TensorSpec {
   /** undefined for what is no tensor (a sequence or a map). */
   readonly element: TensorElement | undefined;
   readonly shape: readonly (number | string)[];
+  /** Whether the model declares no shape, which is then empty. */
+  readonly shapeless?: true;
+  /** The class labels of an output that was a ZipMap's, in the order of its elements. */
+  readonly labels?: readonly string[];
 }
 
 /** Values of a tensor in row-major order. */
@@ -56,16 +64,19 @@ export class Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
 
-  private constructor(session: InferenceSession, device: Device) {
+  private constructor(session: InferenceSession, device: Device, labels: Rewritten['labels']) {
     this.session = session;
     this.device = device;
     this.inputs = session.inputMetadata.map(specOf);
-    this.outputs = session.outputMetadata.map(specOf);
+    this.outputs = session.outputMetadata.map(specOf).map((spec) => {
+      const known = labels.get(spec.name);
+      return known === undefined ? spec : { ...spec, labels: known };
+    });
   }
 
   /**
-   * Loads a model with one thread (more than one changes a tree ensemble's last bits). `shownAs` names it in
-   * messages. Throws `model` when it cannot be loaded or the device is absent.
+   * Loads a model with one thread (more than one changes a tree ensemble's last bits), without the ZipMaps of its
+   * outputs. `shownAs` names it in messages. Throws `model` when it cannot be loaded or the device is absent.
    */
   static async open(path: string, shownAs: string, device: Device): Promise<Session> {
     if (device !== 'cpu') {
@@ -82,15 +93,26 @@ export class Session {
       }
     }
     try {
-      const session = await InferenceSession.create(path, {
+      const rewritten = rewrittenIfNeeded(path);
+      const options: InferenceSession.SessionOptions = {
         executionProviders: [device],
         intraOpNumThreads: 1,
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
         logSeverityLevel: 3,
+      };
+      if (rewritten === undefined) {
+        const session = await InferenceSession.create(path, options);
+        return new Session(session, device, new Map());
+      }
+      // Bytes have no folder: this names the one where external data lie.
+      const folder = dirname(resolve(path));
+      const session = await InferenceSession.create(rewritten.bytes, {
+        ...options,
+        extra: { session: { model_external_initializers_file_folder_path: folder } },
       });
-      return new Session(session, device);
+      return new Session(session, device, rewritten.labels);
     } catch (error) {
       const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
       throw new ScorelineError('model', `${subject}: ${runtimeMessage(error, path, shownAs)}`, {
@@ -117,6 +139,16 @@ export class Session {
   /** Releases the model. */
   async close(): Promise<void> {
     await this.session.release();
+  }
+}
+
+/** The model without its ZipMaps. What cannot be read is left to ONNX Runtime, which says what is wrong. */
+function rewrittenIfNeeded(path: string): Rewritten | undefined {
+  try {
+    return withoutZipMaps(path);
+  } catch (error) {
+    if (error instanceof Malformed || errnoOf(error) !== undefined) return undefined;
+    throw error;
   }
 }
 
@@ -150,7 +182,13 @@ function valuesOf(value: unknown): TensorValues {
   if (!(value instanceof Tensor)) throw new TypeError('an output is not a tensor');
   const element = elementOf(value.type);
   if (element === undefined) throw new TypeError(`an output has element type ${value.type}`);
-  return { element, shape: value.dims, values: value.data as TypedArray | string[] };
+  const data = value.data as TypedArray | string[];
+  // Newer versions of Node have an array type of its own for float16: here it is always its bits.
+  const values =
+    element === 'float16' && !Array.isArray(data)
+      ? new Uint16Array(data.buffer, data.byteOffset, data.length)
+      : data;
+  return { element, shape: value.dims, values };
 }
 
 /**
@@ -160,9 +198,24 @@ function valuesOf(value: unknown): TensorValues {
 export function runtimeMessage(error: unknown, path?: string, shownAs?: string): string {
   let message = firstLine(messageOf(error).replaceAll('\r', '').replace(/\n+/g, ' '));
   if (path !== undefined) message = message.replaceAll(path, shownAs ?? 'the model');
+  const unsupported = /Unsupported data type: (\d+)$/.exec(message)?.[1];
+  if (unsupported !== undefined) {
+    return `has ${elementName(BigInt(unsupported))} inputs or outputs, which the Node binding of ONNX Runtime does not support; cast them in the model`;
+  }
   message = message
-    .replace(/\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*/g, ' ')
+    // A place in its source, with the function that it is in: "/…/zipmap.cc:42 onnxruntime::ml::ZipMapOp::ZipMapOp(…) ".
+    .replace(
+      /\s*\/[^\s:]+\.(?:cc|h|cpp|hpp):\d+\s*(?:[\w:*&<>, ]*?[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?)?\s*/g,
+      ' ',
+    )
+    .replace(/\b\w+\.(?:cc|h|cpp|hpp):\d+ \w+ ?/g, '')
     .replace(/[\w:~]+::[\w~]+(?:<[^>]*>)?\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*/g, '')
+    .replace(/Exception during initialization: |\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : /g, '')
+    .replace(
+      /ONNX Runtime only \*guarantees\* support for models stamped with official released onnx opset versions\. /,
+      '',
+    )
+    .replace(/ The operator schemas and or other functionality may change .*? compatibility\./, '')
     .replace(/\s+/g, ' ')
     .trim();
   return shown(message, 300);

@@ -4,7 +4,7 @@
  * this takes. The only importer of the protobuf package.
  */
 import { readSync } from 'node:fs';
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 const WINDOW_BYTES = 256 * 1024;
 /** What is read after a jump: after a tensor's data the next few fields are wanted, not the next tensor's data. */
@@ -30,11 +30,15 @@ export class Malformed extends Error {
   }
 }
 
-/** The fields of a message that are wanted, by number; a function in `bytes` gets the place where the field ends. */
+/**
+ * The fields of a message that are wanted, by number; a function in `bytes` gets the place where the field ends, and the
+ * place of its tag; one in `each` gets every number of a repeated field, packed or not.
+ */
 export interface Wanted {
   readonly ints?: readonly number[];
   readonly texts?: readonly number[];
-  readonly bytes?: Readonly<Record<number, (end: number) => void>>;
+  readonly bytes?: Readonly<Record<number, (end: number, start: number) => void>>;
+  readonly each?: Readonly<Record<number, (value: bigint) => void>>;
 }
 
 /** The numbers and texts that a message held, by field number; of one that is there twice the last, as in protobuf. */
@@ -60,6 +64,16 @@ export class Cursor {
     this.#size = size;
   }
 
+  /** Where the cursor stands: at the begin of a field's content, when a function of `Wanted` is called. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Goes to a place where a message was seen to begin. */
+  moveTo(position: number): void {
+    this.#position = position;
+  }
+
   /** The first bytes of the file, for guessing what it is. */
   head(): string {
     this.#load(PEEK_BYTES);
@@ -73,13 +87,21 @@ export class Cursor {
     const scalars: Scalars = { ints: {}, texts: {} };
     while (this.#position < end) {
       this.#spend(4);
+      const start = this.#position;
       const [field, wire] = this.#read(end, () => this.#reader.tag());
       const isBytes = wire === WireType.LengthDelimited;
       const onBytes = isBytes ? wanted.bytes?.[field] : undefined;
+      const onEach = wanted.each?.[field];
       if (onBytes) {
         const fieldEnd = this.#fieldEnd(end);
-        onBytes(fieldEnd);
+        onBytes(fieldEnd, start);
         this.#position = fieldEnd;
+      } else if (onEach && (isBytes || wire === WireType.Varint)) {
+        const valuesEnd = isBytes ? this.#fieldEnd(end) : this.#position + 1;
+        while (this.#position < valuesEnd) {
+          this.#spend(8);
+          onEach(BigInt(this.#read(isBytes ? valuesEnd : end, () => this.#reader.int64())));
+        }
       } else if (isBytes && wanted.texts?.includes(field)) {
         scalars.texts[field] = this.text(this.#fieldEnd(end));
       } else if (wire === WireType.Varint && wanted.ints?.includes(field)) {
@@ -187,6 +209,29 @@ export class Cursor {
     else if (wire === WireType.Bit64) this.#advance(end, this.#position + 8);
     else throw new Malformed(`a protobuf group at byte ${this.#position}`);
   }
+}
+
+/** A field that holds bytes or a message: its tag, its length and all of `content`. */
+export function bytesField(field: number, ...content: readonly Uint8Array[]): Uint8Array {
+  return new BinaryWriter()
+    .tag(field, WireType.LengthDelimited)
+    .bytes(Buffer.concat(content))
+    .finish();
+}
+
+/** A field that holds a text. */
+export function textField(field: number, text: string): Uint8Array {
+  return bytesField(field, Buffer.from(text, 'utf8'));
+}
+
+/** A field that holds a number of at least 0. */
+export function intField(field: number, value: number): Uint8Array {
+  return new BinaryWriter().tag(field, WireType.Varint).uint32(value).finish();
+}
+
+/** The tag and the length of a message that follows. */
+export function messageHeader(field: number, length: number): Uint8Array {
+  return new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(length).finish();
 }
 
 /** The end of the fields that start at `at`, bear the one-byte tag and end within `limit`. */

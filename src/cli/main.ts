@@ -38,7 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
   };
   const program = new Command('scoreline')
     .description(
-      'Scores Parquet partitions with an ONNX model: exactly once, checked, and published in one step.',
+      'Scores Parquet or CSV partitions with an ONNX model: exactly once, checked, and published in one step.',
     )
     .version(version(), '-V, --version')
     .showHelpAfterError('(see scoreline --help)')

@@ -24,6 +24,29 @@ export function withJobOptions(command: Command): Command {
     .option('--batch-rows <n>', 'rows that the model gets at once, or auto');
 }
 
+/** The options that select a part of a job's input. */
+export function withSelectionOptions(command: Command): Command {
+  return command
+    .option('--date <date>', 'the day that fills {date:…} in input.path, as 2013-06-01')
+    .option('--from <date>', 'the first day of a range')
+    .option('--to <date>', 'its last day')
+    .option('--allow-missing', 'report days without input, do not refuse them')
+    .option(
+      '--partition <name=value>',
+      'only partitions with this value (repeatable)',
+      collect,
+      [],
+    );
+}
+
+/** A share as `i/n`, counted from 0. */
+export function shardOf(text: string): { index: number; count: number } {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  if (count === undefined || Number(index) >= Number(count))
+    throw new InvalidArgumentError('expected i/n with i from 0 to n - 1, such as 0/8');
+  return { index: Number(index), count: Number(count) };
+}
+
 /** What `withJobOptions` parses to. */
 export interface JobOptions extends TerminalOptions {
   readonly set: readonly string[];

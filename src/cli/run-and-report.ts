@@ -1,6 +1,6 @@
 /** Runs a job for a command: shows its progress, prints its report, and obeys signals. */
 import { shown } from '../base/errors.js';
-import type { Job, RunReport } from '../index.js';
+import type { Job, RunReport, SelectionOptions } from '../index.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -8,22 +8,32 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** Runs a job; returns the exit code. */
 export async function runAndReport(
   load: () => Promise<Job>,
-  options: TerminalOptions & { readonly skipUnchanged?: boolean; readonly because?: string },
+  options: TerminalOptions &
+    SelectionOptions & {
+      readonly skipUnchanged?: boolean;
+      readonly because?: string;
+      readonly shard?: { readonly index: number; readonly count: number };
+    },
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
   const abort = new AbortController();
   let interrupted: number | undefined;
   for (const [signal, exit] of Object.entries(SIGNALS)) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      // Workers end by themselves when their parent is gone.
+      if (interrupted !== undefined) process.exit(exit);
       interrupted = exit;
+      terminal.say('interrupted: tasks that run may end, the next signal stops them');
       abort.abort();
     });
   }
-  const { runJob, RunFailed } = await import('../index.js');
+  const { runJob, RunFailed, selectionOf } = await import('../index.js');
   const progress = await terminal.progress();
   try {
     const report = await runJob(await load(), {
+      selection: selectionOf(options),
+      shard: options.shard,
       now: () => new Date(),
       because: options.because,
       signal: abort.signal,

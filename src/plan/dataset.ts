@@ -1,12 +1,13 @@
 /** The input of a job: which files there are, which partition each belongs to, and what is known of each. */
 import { type Dirent, realpathSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import pLimit from 'p-limit';
 import picomatch from 'picomatch';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
 import type { CsvFacts } from './csv.js';
+import { beforeDate, fillDate, isSelected, type Selection } from './selection.js';
 
 /** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
 export interface PartitionValue {
@@ -33,6 +34,8 @@ export interface Dataset {
   readonly partitions: ReadonlyMap<string, readonly PartitionValue[]>;
   /** Units that lack the job's `ready` file. */
   readonly notReady: readonly string[];
+  /** Dates for which there is nothing. */
+  readonly missing: readonly string[];
   /** How many files of other kinds lie among the data and were passed over. */
   readonly ignored: number;
 }
@@ -104,7 +107,109 @@ export async function listDataset(options: {
     paths.push(...units.get(unit)!.sort(compareText));
   }
   if (paths.length === 0 && notReady.length === 0) throw nothingFound(path, ignored);
-  return { root, format, files: await stampAll(root, paths), partitions, notReady, ignored };
+  const files = await stampAll(root, paths);
+  return { root, format, files, partitions, notReady, missing: [], ignored };
+}
+
+/** There is no input at a path: for one of many dates that may be so. */
+export class NothingFound extends ScorelineError {}
+
+/**
+ * Lists the input of several dates as one dataset, rooted in the folder above the first template of its path. Dates without
+ * input are listed, or, unless `allowMissing`, refused. Throws `input`.
+ */
+export async function listDates(options: {
+  readonly pathText: string;
+  readonly baseDir: string;
+  readonly ready: string | undefined;
+  readonly csv: boolean;
+  readonly dates: readonly string[];
+  readonly allowMissing: boolean;
+}): Promise<Dataset> {
+  const { pathText, baseDir, dates } = options;
+  const base = resolve(baseDir, beforeDate(pathText));
+  const found: Dataset[] = [];
+  const missing: string[] = [];
+  for (const date of dates) {
+    const filled = fillDate(pathText, date);
+    try {
+      found.push(
+        await listDataset({ ...options, path: resolve(baseDir, filled), pathText: filled }),
+      );
+    } catch (error) {
+      if (!(error instanceof NothingFound)) throw error;
+      missing.push(date);
+    }
+  }
+  if (missing.length > 0 && (!options.allowMissing || found.length === 0)) {
+    const names = missing.length > 5 ? `${missing.slice(0, 5).join(', ')}, …` : missing.join(', ');
+    throw new ScorelineError(
+      'input',
+      `input.path ${shown(pathText)}: nothing for ${missing.length} of ${dates.length} dates: ${names}; --allow-missing scores the others`,
+    );
+  }
+  return merged(resolveLinks(base), found, missing);
+}
+
+/** Datasets below a folder as one. */
+function merged(root: string, datasets: readonly Dataset[], missing: readonly string[]): Dataset {
+  const files = new Map<string, DataFile>();
+  const partitions = new Map<string, readonly PartitionValue[]>();
+  const notReady = new Set<string>();
+  const format = datasets[0]?.format ?? 'parquet';
+  for (const dataset of datasets) {
+    const way = relative(root, dataset.root);
+    if (way === '..' || way.startsWith('../')) {
+      throw new ScorelineError(
+        'input',
+        `input.path: ${shown(dataset.root)} is a link that leads out of ${shown(root)}`,
+      );
+    }
+    if (dataset.format !== format)
+      throw new ScorelineError('input', 'input.path: some dates are CSV and others Parquet');
+    const below = (path: string): string =>
+      way === '' ? path : path === '' ? way : `${way}/${path}`;
+    for (const unit of dataset.partitions.keys())
+      partitions.set(below(unit), partitionValues(below(unit)));
+    for (const unit of dataset.notReady) notReady.add(below(unit));
+    for (const file of dataset.files) {
+      files.set(below(file.path), { ...file, path: below(file.path), unit: below(file.unit) });
+    }
+  }
+  return {
+    root,
+    format,
+    files: [...files.values()].sort(
+      (a, b) => compareText(a.unit, b.unit) || compareText(a.path, b.path),
+    ),
+    partitions: new Map([...partitions].sort(([a], [b]) => compareText(a, b))),
+    notReady: [...notReady].sort(compareText),
+    missing,
+    ignored: datasets.reduce((sum, { ignored }) => sum + ignored, 0),
+  };
+}
+
+/** The units of a dataset that a selection wants. Throws `input` when it wants none of them. */
+export function selectUnits(dataset: Dataset, selection: Selection): Dataset {
+  if (selection.partitions.length === 0) return dataset;
+  const partitions = new Map(
+    [...dataset.partitions].filter(([, values]) => isSelected(selection, values)),
+  );
+  if (partitions.size === 0) {
+    const wanted = selection.partitions.map(({ name, value }) => `${name}=${value}`).join(', ');
+    const units = [...dataset.partitions.keys()];
+    const some = units.slice(0, 3).map((unit) => shown(unit === '' ? '.' : unit));
+    throw new ScorelineError(
+      'input',
+      `--partition ${shown(wanted)}: no partition of the input; it has ${some.join(', ')}${units.length > 3 ? ', …' : ''}`,
+    );
+  }
+  return {
+    ...dataset,
+    files: dataset.files.filter(({ unit }) => partitions.has(unit)),
+    partitions,
+    notReady: dataset.notReady.filter((unit) => isSelected(selection, partitionValues(unit))),
+  };
 }
 
 /** The one format of a job's files. Throws `input` when both are there. */
@@ -120,9 +225,9 @@ function formatOf(paths: readonly string[], csv: boolean): 'parquet' | 'csv' {
   return text === undefined ? 'parquet' : 'csv';
 }
 
-function nothingFound(path: string, ignored: number): ScorelineError {
+function nothingFound(path: string, ignored: number): NothingFound {
   const others = ignored > 0 ? ` (${ignored} other files are there)` : '';
-  return new ScorelineError(
+  return new NothingFound(
     'input',
     `input.path ${shown(path)}: no .parquet or .csv file found${others}`,
   );
@@ -185,11 +290,11 @@ async function findFiles(options: {
   }
   const { base, glob } = splitGlob(pathText);
   if (glob === '') {
-    throw new ScorelineError('input', `input.path ${shown(path)}: no such file or folder`);
+    throw new NothingFound('input', `input.path ${shown(path)}: no such file or folder`);
   }
   const folder = resolve(baseDir, base);
   if (kindOf(folder) !== 'folder') {
-    throw new ScorelineError('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
+    throw new NothingFound('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
   }
   const root = resolveLinks(folder);
   const isMatch = picomatch(glob, { dot: false, nobrace: true, noext: true, nonegate: true });

@@ -40,6 +40,7 @@ const SQL_TYPES = [
 const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'rocm', 'openvino'];
 const MIN_QUARANTINE_ROWS = 10;
 const MAX_TIMEOUT_SECONDS = 604_800;
+const MAX_GRACE_SECONDS = 3600;
 
 const NAME = '1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or a digit';
 const READY = 'the name of a file, without a folder';
@@ -50,6 +51,7 @@ const COMPRESSION = `one of ${PARQUET_COMPRESSIONS.join(', ')} for parquet; ${CS
 const OUTPUT = 'a model output, or output[class]';
 const LIMIT = 'a share of the rows such as 0.1%, or a whole number of rows';
 const DEVICE = `auto or a device in lower-case letters and digits, such as ${DEVICES.slice(1).join(', ')}`;
+const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
 
 /** Checks that run even where a neighbour is wrong, so that all errors are reported at once. */
@@ -76,14 +78,14 @@ const oneOf = <const T extends readonly string[]>(names: T) =>
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
 
-const DELIMITER = 'one character of ASCII that is no letter, digit, quote or line end';
+const DELIMITER = 'one character of ASCII that is no letter, digit, double quote or line end';
 const QUOTE = 'one character of ASCII that is no letter or digit, or "" where nothing is quoted';
 
 /** The schema of `input.csv`. */
 const csvSchema = section({
   delimiter: z
     .string({ error: DELIMITER })
-    .regex(/^[\t!#-/:-@[-`{-~ ]$/, { error: DELIMITER })
+    .refine(isDelimiter, { error: DELIMITER })
     .default(',')
     .describe('The character between fields.'),
   quote: z
@@ -228,6 +230,12 @@ export const jobFileSchema = section({
       .max(MAX_TIMEOUT_SECONDS, { error: SECONDS })
       .default(300)
       .describe('The seconds after which a batch that has not ended is given up.'),
+    grace: z
+      .number({ error: GRACE })
+      .nonnegative({ error: GRACE })
+      .max(MAX_GRACE_SECONDS, { error: GRACE })
+      .default(10)
+      .describe('The seconds that running tasks have to end when the run is interrupted.'),
   }).prefault({}),
 });
 
@@ -356,6 +364,11 @@ function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): v
     const message = `the name ${sayValue(name)} is taken by ${before.where}${sayCase(name, before.name)}`;
     refuse(issues, ['columns', name], message);
   }
+}
+
+function isDelimiter(text: string): boolean {
+  const code = text.charCodeAt(0);
+  return text.length === 1 && code > 0 && code < 128 && !/[A-Za-z0-9"\r\n]/.test(text);
 }
 
 /** What holds between the keys of `input.csv`. */

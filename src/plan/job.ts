@@ -62,6 +62,8 @@ export interface Job {
     readonly device: string;
     readonly batchRows: number | 'auto';
     readonly batchTimeoutMs: number;
+    /** How long tasks may go on when the run is interrupted. */
+    readonly graceMs: number;
   };
 }
 
@@ -363,6 +365,7 @@ function toJob(checked: CheckedJob, file: string | undefined, baseDir: string): 
       device: run.device,
       batchRows: run.batch_rows,
       batchTimeoutMs: Math.max(1, Math.round(run.batch_timeout * 1000)),
+      graceMs: Math.round(run.grace * 1000),
     },
   };
 }

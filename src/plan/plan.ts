@@ -5,7 +5,8 @@
 import { type Json, keyOf, sha256 } from '../base/hash.js';
 import { type CsvDialect, dialectJson } from './csv.js';
 import type { DataFile, FileFacts } from './dataset.js';
-import type { ColumnType, InputBinding, OutputBinding } from './signature.js';
+import type { OutputBinding } from './predictions.js';
+import type { ColumnType, InputBinding } from './signature.js';
 
 /** A task holds at most this many rows … */
 export const TASK_ROWS = 128 * 1024;
@@ -125,11 +126,12 @@ export function scoringKeyPart(config: ScoringConfig): Json {
     where: config.where ?? null,
     csv: config.csv === undefined ? null : dialectJson(config.csv),
     types: config.types.map(({ column, type }) => ({ column, type })),
-    inputs: config.inputs.map(({ name, element, rank, columns }) => ({
+    inputs: config.inputs.map(({ name, element, rank, columns, list }) => ({
       name,
       element,
       rank,
       columns,
+      ...(list === undefined ? {} : { list }),
     })),
     outputs: config.outputs,
     nonFinite: config.nonFinite,

@@ -5,6 +5,13 @@ import type { FileStamp } from '../base/hash.js';
 import type { TensorElement, TensorSpec } from '../base/onnx.js';
 import type { PartitionValue, SchemaColumn } from './dataset.js';
 import type { JobColumn, JobFeatures } from './job.js';
+import {
+  bindOutputs,
+  type OutputBinding,
+  type OutputFacts,
+  quoteAll,
+  WIDTH_UNKNOWN,
+} from './predictions.js';
 
 /** What a worker found out about a model. */
 export interface ModelFacts {
@@ -17,42 +24,22 @@ export interface ModelFacts {
   readonly device: string;
   readonly deviceNote: string | undefined;
   readonly inputs: readonly TensorSpec[];
+  /** Inputs that the model has a default for: ONNX Runtime's Node binding cannot feed them. */
+  readonly defaults?: readonly string[];
   readonly outputs: readonly OutputFacts[];
   /** Whether the graph only holds operators whose rows are cheap and independent (trees, linear models …). */
   readonly rowwise: boolean;
-}
-
-/** An output as a trial run of the model gave it, or else as the model declares it. */
-export interface OutputFacts {
-  readonly name: string;
-  /** undefined for what is no tensor. */
-  readonly element: TensorElement | undefined;
-  /** Elements a row: 1 for shapes [N] and [N, 1], K for [N, K]; undefined when it cannot be known. */
-  readonly width: number | undefined;
-  /** Whether a row's elements are a list even when there is one of them. */
-  readonly problem: string | undefined;
 }
 
 /** One model input and the columns that feed it, in order. */
 export interface InputBinding {
   readonly name: string;
   readonly element: TensorElement;
-  /** 1 for shape [N], 2 for [N, F]. */
-  readonly rank: 1 | 2;
+  /** 1 for shape [N], 2 for [N, F], more for tensors of lists. */
+  readonly rank: number;
   readonly columns: readonly string[];
-}
-
-/** One prediction column and where it comes from. */
-export interface OutputBinding {
-  /** Its name in the published data. */
-  readonly column: string;
-  /** The model's output. */
-  readonly output: string;
-  readonly element: TensorElement;
-  /** Elements a row of the model's output. */
-  readonly width: number;
-  /** Which of them this column holds; undefined for all. */
-  readonly index: number | undefined;
+  /** Of an input that one column of lists feeds: the sizes of a row's dimensions, null where the model leaves it open. */
+  readonly list?: readonly (number | null)[];
 }
 
 /** Everything that scoring needs to know of the model's signature. */
@@ -70,14 +57,21 @@ export interface BindingRequest {
   readonly columns: readonly JobColumn[];
   /** Names the model in messages. */
   readonly shownAs: string;
+  /** The columns that hold lists, in any file. */
+  readonly listColumns?: ReadonlySet<string>;
 }
 
 /** Binds columns to a model's inputs and outputs. Throws `model` with every mismatch, one a line. */
 export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const problems: string[] = [];
-  const inputs = bindInputs(model.inputs, request.features, problems);
+  const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
-  const outputs = bindOutputs(model.outputs, request.columns, problems);
+  const ofOutputs: string[] = [];
+  const outputs = bindOutputs(model.outputs, request.columns, ofOutputs);
+  // That the width of an output is not known may follow from inputs that could not be tried.
+  const isOwn = (problem: string): boolean =>
+    problems.length === 0 || !problem.includes(WIDTH_UNKNOWN);
+  problems.push(...ofOutputs.filter(isOwn));
   if (problems.length > 0) {
     throw new ScorelineError(
       'model',
@@ -88,8 +82,8 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
 }
 
 function bindInputs(
-  specs: readonly TensorSpec[],
-  features: JobFeatures,
+  { inputs: specs, defaults = [] }: ModelFacts,
+  { features, listColumns = new Set() }: BindingRequest,
   problems: string[],
 ): InputBinding[] {
   const names = specs.map(({ name }) => name);
@@ -103,13 +97,20 @@ function bindInputs(
     features.by === 'map' ? features.inputs.map(({ input, column }) => [input, column]) : [],
   );
   for (const name of mapped.keys()) {
-    if (!names.includes(name)) {
+    if (defaults.includes(name)) {
+      problems.push(
+        `features: input "${shown(name)}" has a default in the model and cannot be fed; leave it out`,
+      );
+    } else if (!names.includes(name)) {
       problems.push(`features: the model has no input "${shown(name)}"${didYouMean(name, names)}`);
     }
   }
   return specs.flatMap((spec) => {
     const columns =
       features.by === 'list' ? features.columns : [mapped.get(spec.name) ?? spec.name];
+    if (columns.length === 1 && spec.shape.length > 1 && listColumns.has(columns[0]!)) {
+      return bindList(spec, columns, problems) ?? [];
+    }
     return bindInput(spec, columns, features.by === 'list', problems) ?? [];
   });
 }
@@ -126,17 +127,21 @@ function bindInput(
     problems.push(`${subject} is not a tensor`);
     return undefined;
   }
-  if (spec.element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
+  const rank = spec.shape.length;
+  if (spec.shapeless === true) {
+    problems.push(`${subject} declares no shape; export the model with one, such as [N, F]`);
     return undefined;
   }
-  const rank = spec.shape.length;
   if (rank === 0) {
     problems.push(`${subject} has no batch dimension (shape []); a model must take rows`);
     return undefined;
   }
   if (rank > 2) {
-    problems.push(`${subject} has shape ${shape}; only [N] and [N, F] inputs are supported yet`);
+    const instead =
+      columns.length === 1 ? `which "${shown(columns[0]!)}" is not` : `not ${columns.length}`;
+    problems.push(
+      `${subject} has shape ${shape}: give it one column of lists under features, ${instead}`,
+    );
     return undefined;
   }
   const width = rank === 1 ? 1 : spec.shape[1]!;
@@ -161,7 +166,27 @@ function bindInput(
     problems.push(`${subject} has shape ${shape}: list its columns under features, in order`);
     return undefined;
   }
-  return { name: spec.name, element: spec.element, rank: rank === 1 ? 1 : 2, columns };
+  return { name: spec.name, element: spec.element, rank, columns };
+}
+
+/** An input whose rows are the lists of one column. */
+function bindList(
+  { name, element, shape }: TensorSpec,
+  columns: readonly string[],
+  problems: string[],
+): InputBinding | undefined {
+  const subject = `input "${shown(name)}"`;
+  const refuse = (problem: string): undefined => void problems.push(`${subject} ${problem}`);
+  if (element === undefined) return refuse('is not a tensor');
+  const list = shape.slice(1).map((size) => (typeof size === 'number' ? size : null));
+  const text = shapeText({ name, element, shape });
+  if (list.includes(0)) return refuse(`has shape ${text}: its rows have no elements`);
+  if (list.length > 1 && list.includes(null)) {
+    return refuse(
+      `has shape ${text}: of the dimensions of a row none may be open; export the model with fixed sizes`,
+    );
+  }
+  return { name, element, rank: shape.length, columns, list };
 }
 
 /** The batch size that a model insists on: all inputs must agree. */
@@ -175,69 +200,6 @@ function fixedBatchOf(specs: readonly TensorSpec[], problems: string[]): number 
   const [size] = sizes;
   if (size === 0) problems.push('its batch dimension is 0');
   return size;
-}
-
-function bindOutputs(
-  outputs: readonly OutputFacts[],
-  columns: readonly JobColumn[],
-  problems: string[],
-): OutputBinding[] {
-  const names = outputs.map(({ name }) => name);
-  if (columns.length === 0) {
-    const tensors = outputs.filter(({ element }) => element !== undefined);
-    if (tensors.length === 0) problems.push('none of its outputs is a tensor');
-    return tensors.flatMap((output) => bindOutput(output, output.name, undefined, problems));
-  }
-  return columns.flatMap(({ name: column, output: name, element }) => {
-    const output = outputs.find((candidate) => candidate.name === name);
-    if (output === undefined) {
-      problems.push(
-        `output.columns: the model has no output "${shown(name)}"${didYouMean(name, names)}; it has ${quoteAll(names)}`,
-      );
-      return [];
-    }
-    return bindOutput(output, column, element, problems);
-  });
-}
-
-function bindOutput(
-  output: OutputFacts,
-  column: string,
-  wanted: string | undefined,
-  problems: string[],
-): OutputBinding[] {
-  const subject = `output "${shown(output.name)}"`;
-  const { element, width } = output;
-  if (output.problem !== undefined) {
-    problems.push(`${subject} ${output.problem}`);
-    return [];
-  }
-  if (element === undefined) {
-    problems.push(`${subject} is a sequence or map, not a tensor`);
-    return [];
-  }
-  if (element === 'float16') {
-    problems.push(`${subject} is float16, which is not supported yet`);
-    return [];
-  }
-  if (width === undefined) {
-    problems.push(
-      `${subject} declares no shape of one or two dimensions, and a trial run did not tell it`,
-    );
-    return [];
-  }
-  if (wanted === undefined)
-    return [{ column, output: output.name, element, width, index: undefined }];
-  const index = /^(?:0|[1-9]\d*)$/.test(wanted) ? Number(wanted) : width;
-  if (index >= width) {
-    problems.push(`${subject} has elements 0 to ${width - 1} a row, not "${shown(wanted)}"`);
-    return [];
-  }
-  return [{ column, output: output.name, element, width, index }];
-}
-
-function quoteAll(names: readonly string[]): string {
-  return names.map((name) => `"${shown(name)}"`).join(', ');
 }
 
 /** A shape as people write it, with N for a nameless dimension. */
@@ -280,6 +242,13 @@ export function castKind(sqlType: string, element: TensorElement): CastKind | un
   if (sqlType === 'BOOLEAN' || INTEGERS.includes(sqlType) || FLOATS.includes(sqlType))
     return 'native';
   return wide ? 'sql' : undefined;
+}
+
+/** The type of the elements of lists, and how deep they are nested; undefined for what is no list. */
+export function listTypeOf(sqlType: string): { leaf: string; depth: number } | undefined {
+  const [, leaf, levels] = /^(.*?)((?:\[\d*\])+)$/s.exec(sqlType) ?? [];
+  if (leaf === undefined || levels === undefined) return undefined;
+  return { leaf, depth: levels.split('[').length - 1 };
 }
 
 /** A column by its exact name: from the file, or from the partition's folder. */
@@ -353,9 +322,9 @@ export function columnProblems(
       const column = byName.get(name);
       if (column === undefined) {
         problems.push(missing(name));
-      } else if (castFor(column, input.element) === undefined) {
+      } else if (!fits(column, input)) {
         problems.push(
-          `column "${shown(name)}" is ${shown(column.type)}, model input "${shown(input.name)}" expects ${input.element === 'utf8' ? 'text' : input.element}`,
+          `column "${shown(name)}" is ${shown(column.type)}, model input "${shown(input.name)}" expects ${expectation(input)}`,
         );
       }
     }
@@ -368,6 +337,21 @@ export function columnProblems(
     }
   }
   return [...new Set(problems)];
+}
+
+function fits(column: ColumnSource, { element, list }: InputBinding): boolean {
+  if (list === undefined) return castFor(column, element) !== undefined;
+  const type = listTypeOf(column.type);
+  if (type === undefined || (type.depth !== 1 && type.depth !== list.length)) return false;
+  return castKind(type.leaf, element) !== undefined;
+}
+
+function expectation({ element, list }: InputBinding): string {
+  const one = element === 'utf8' ? 'text' : element;
+  if (list === undefined) return one;
+  if (list.length === 1) return `a list of ${list[0] ?? 'any number of'} ${one}`;
+  const total = list.reduce<number>((product, size) => product * (size ?? 1), 1);
+  return `a list of ${total} ${one}, or lists of lists of ${list.join(' by ')}`;
 }
 
 /** How a column of a file or partition feeds an input: what is written as text may be read as a value. */

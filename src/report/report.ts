@@ -16,7 +16,7 @@ export interface RunTimes {
 }
 
 /** How a run ended. */
-export type RunOutcome = 'published' | 'unchanged' | 'staged' | 'failed';
+export type RunOutcome = 'published' | 'unchanged' | 'scored' | 'staged' | 'failed';
 
 /** The report of a run. */
 export interface RunReport {
@@ -109,6 +109,8 @@ function noteLines(report: RunReport): string[] {
 }
 
 function publishedLine({ path, snapshot, outcome }: RunReport): string[] {
+  if (outcome === 'scored')
+    return ['scored     a share of the tasks; a run without --shard publishes them'];
   if (path === null) return [];
   if (outcome === 'staged') return [`staged     ${path}`];
   return [`published  ${path} (snapshot ${snapshot})`];

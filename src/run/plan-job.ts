@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os';
 import { usableCores } from '../base/machine.js';
 import type { Job } from '../plan/job.js';
+import { EVERYTHING, type Selection } from '../plan/selection.js';
 import { Pool } from './pool.js';
 import { checkWhere, listInput, prepare, whyToDo } from './prepare.js';
 import { latestSnapshot } from './snapshot.js';
@@ -35,10 +36,14 @@ export interface PlanReport {
 /** Plans a job from footers and cached hashes; with `hash`, files that are not hashed yet are. Writes nothing but the cache. */
 export async function planJob(
   job: Job,
-  options: { readonly hash: boolean; readonly now: () => Date },
+  options: {
+    readonly selection?: Selection | undefined;
+    readonly hash: boolean;
+    readonly now: () => Date;
+  },
 ): Promise<PlanReport> {
   const output = await Output.find(job.output.path);
-  const dataset = await listInput(job);
+  const dataset = await listInput(job, options.selection ?? EVERYTHING);
   let pool: Pool | undefined;
   const openPool = (): Pool => {
     pool ??= new Pool({

@@ -44,6 +44,8 @@ interface Member {
   /** Whether it has started up: until then it has longer to show that it is alive. */
   ready: boolean;
   pending: Pending | undefined;
+  /** Whether the model runs: then the deadline of a batch holds. */
+  inBatch: boolean;
   id: number;
   deadline: NodeJS.Timeout | undefined;
   hung: boolean;
@@ -70,6 +72,7 @@ export class Pool {
   private readonly members = new Map<number, Member>();
   private readonly peaks = new Map<number, number>();
   private closed = false;
+  private draining = false;
   private nextId = 1;
 
   constructor(options: PoolOptions) {
@@ -105,6 +108,15 @@ export class Pool {
     while (this.members.size < Math.min(count, this.options.size)) this.start();
   }
 
+  /** Lets the workers end what they are doing, for so many ms, and gives them nothing more; then ends them. */
+  drain(graceMs: number): void {
+    if (this.draining) return;
+    this.draining = true;
+    const deadline = setTimeout(() => void this.close(), graceMs);
+    deadline.unref();
+    this.dispatch();
+  }
+
   /** Ends all workers at once; what they were doing is rejected. */
   async close(): Promise<void> {
     this.closed = true;
@@ -121,6 +133,11 @@ export class Pool {
   }
 
   private dispatch(): void {
+    if (this.draining) {
+      const busy = [...this.members.values()].some(({ pending }) => pending !== undefined);
+      if (!busy) void this.close();
+      return;
+    }
     while (this.queue.length > 0 && !this.closed) {
       const idle = [...this.members.values()].find(({ pending }) => pending === undefined);
       if (idle === undefined && this.members.size >= this.options.size) return;
@@ -130,6 +147,7 @@ export class Pool {
 
   private give(member: Member, pending: Pending): void {
     member.pending = pending;
+    member.inBatch = pending.kind === 'score';
     member.id = this.nextId++;
     this.watch(member);
     this.send(member, {
@@ -161,6 +179,7 @@ export class Pool {
       child,
       ready: false,
       pending: undefined,
+      inBatch: false,
       id: 0,
       deadline: undefined,
       hung: false,
@@ -189,6 +208,10 @@ export class Pool {
       case 'progress':
         this.watch(member);
         if (message.rows > 0) this.options.onProgress(member.index, message.rows);
+        return;
+      case 'trial':
+        member.inBatch = true;
+        this.watch(member);
         return;
       case 'answer':
         this.peaks.set(
@@ -224,9 +247,9 @@ export class Pool {
   }
 
   /** The deadline is that of a batch: starting up and looking at files may take longer. */
-  private patienceMs({ ready, pending }: Member): number {
+  private patienceMs({ ready, inBatch }: Member): number {
     const { timeoutMs } = this.options;
-    return ready && pending?.kind === 'score' ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
+    return ready && inBatch ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
   }
 
   private retire(member: Member): void {

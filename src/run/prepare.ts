@@ -5,7 +5,13 @@ import { bytesOfElement } from '../base/elements.js';
 import { didYouMean, errnoOf, ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
 import { dialectJson, RFC_4180 } from '../plan/csv.js';
-import { type Dataset, type FileFacts, listDataset } from '../plan/dataset.js';
+import {
+  type Dataset,
+  type FileFacts,
+  listDataset,
+  listDates,
+  selectUnits,
+} from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import {
@@ -16,11 +22,13 @@ import {
   type ScoringConfig,
   type UnitPlan,
 } from '../plan/plan.js';
+import { hasDate, type Selection } from '../plan/selection.js';
 import {
   bindModel,
   type ColumnSource,
   columnProblems,
   columnsOfFile,
+  listTypeOf,
   type ModelFacts,
   UNREADABLE_DECIMAL,
   unifiedType,
@@ -53,18 +61,24 @@ export interface PrepareTools {
   readonly hash: boolean;
 }
 
-/** Lists the input of a job. Throws `input` when nothing is there, `usage` when the output lies in it. */
-export async function listInput(job: Job): Promise<Dataset> {
-  const { path, pathText, ready, csv } = job.input;
-  const dataset = await listDataset({
-    path,
-    pathText,
-    ready,
-    baseDir: job.baseDir,
-    csv: csv !== undefined,
-  });
+/** Lists what a command means of a job's input. Throws `input` when nothing is there, `usage` when the output lies in it. */
+export async function listInput(job: Job, selection: Selection): Promise<Dataset> {
+  const { path, pathText, ready } = job.input;
+  const { dates, allowMissing } = selection;
+  const options = { pathText, ready, baseDir: job.baseDir, csv: job.input.csv !== undefined };
+  if (hasDate(pathText) !== (dates !== undefined)) {
+    const problem =
+      dates === undefined
+        ? `input.path ${shown(pathText)}: is filled with dates; say --date, or --from and --to`
+        : `input.path ${shown(pathText)}: has no {date:…} that a date could fill`;
+    throw new ScorelineError('usage', problem);
+  }
+  const dataset =
+    dates === undefined
+      ? await listDataset({ ...options, path })
+      : await listDates({ ...options, dates, allowMissing });
   refuseOverlap(job, dataset.root);
-  return dataset;
+  return selectUnits(dataset, selection);
 }
 
 /** Makes the plan of a job. Throws `model` when the model does not fit, `input`, `usage`. */
@@ -103,6 +117,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     features: job.features,
     columns: job.output.columns,
     shownAs: shownModel,
+    listColumns: listColumns(descriptions.facts),
   });
   refuseTwins(
     binding.outputs.map(({ column }) => column),
@@ -163,12 +178,27 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
   };
 }
 
-function bytesPerRow(inputs: ScoringConfig['inputs']): number {
-  return inputs.reduce(
-    (sum, { element, columns }) =>
-      sum + columns.length * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1)),
-    0,
+/** The names of columns that hold lists, in any file. */
+function listColumns(facts: ReadonlyMap<string, FileFacts>): Set<string> {
+  const schemas = new Set([...facts.values()].map(({ schema }) => schema));
+  return new Set(
+    [...schemas]
+      .flat()
+      .filter(({ type }) => listTypeOf(type) !== undefined)
+      .map(({ name }) => name),
   );
+}
+
+/** What a row takes where the model leaves the length of its list open. */
+const OPEN_ELEMENTS = 1024;
+
+function bytesPerRow(inputs: ScoringConfig['inputs']): number {
+  return inputs.reduce((sum, { element, columns, list }) => {
+    const elements =
+      list?.reduce<number>((product, size) => product * (size ?? OPEN_ELEMENTS), 1) ??
+      columns.length;
+    return sum + elements * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1));
+  }, 0);
 }
 
 /** An output among the input would be scored as input the next time. */

@@ -9,12 +9,13 @@ import type { Dataset } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
+import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
 import { record, runIdOf } from './history.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
-import { keyOf, type Scored, type ScoreEvent, scoreMissing } from './score.js';
+import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
   latestSnapshot,
   PartMissing,
@@ -27,11 +28,15 @@ import { Output } from './store.js';
 
 /** What a run takes from outside. */
 export interface RunOptions {
+  /** What of the input is meant; without it, all. */
+  readonly selection?: Selection | undefined;
+  /** The share of the tasks to score, of how many: nothing is published then. */
+  readonly shard?: Shard | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Publishes also what was reverted, and says why: it is kept in the report. */
   readonly because?: string | undefined;
-  /** Ends the run early: workers are stopped, what is done stays done. */
+  /** Ends the run early: no task is begun, those that run have the job's grace period; what is done stays done. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -67,7 +72,8 @@ interface Progress {
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunReport> {
   // Where there is no output yet, none is made for a job that would publish into its own input.
-  if ((await Output.find(job.output.path)) === undefined) await listInput(job);
+  const selection = options.selection ?? EVERYTHING;
+  if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
   const runId = runIdOf(options.now());
@@ -85,7 +91,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     describedMs: 0,
     publishMs: 0,
   };
-  const stop = (): void => void progress.pool?.close();
+  const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
     const { outcome, snapshot } = await execute({
@@ -147,7 +153,7 @@ async function execute(
 ): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
   const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
-  const dataset = await listInput(job);
+  const dataset = await listInput(job, options.selection ?? EVERYTHING);
   const pool = (): Pool => {
     if (options.signal?.aborted === true) throw new WorkerDied('the run was interrupted', 'closed');
     progress.pool ??= openPool(scope, dataset);
@@ -182,7 +188,8 @@ async function scoreAndPublish(
   base: Snapshot | undefined,
   pool: () => Pool,
 ): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
-  const tools = { output, temporary, pool, onEvent: options.onEvent };
+  const { shard, onEvent } = options;
+  const tools = { output, temporary, pool, shard, onEvent };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
   progress.scored = scored;
   if (scored.tally.batchDependent) {
@@ -192,6 +199,10 @@ async function scoreAndPublish(
   }
   const publishing = performance.now();
   refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
+  if (shard !== undefined) {
+    progress.ledger = scored.tally.ledger;
+    return { outcome: 'scored', snapshot: base };
+  }
   const publication = {
     ...audit(prepared, scored),
     anew: scored.remade,
@@ -258,6 +269,7 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
       `not ready, for want of ${shown(job.input.ready ?? '')}: ${names.join(', ')}${more}`,
     );
   }
+  if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);
   if (model.deviceNote !== undefined) notes.push(model.deviceNote);
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;

@@ -9,7 +9,7 @@ import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
-import { type Converted, tooManyBadRows } from './audit.js';
+import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
@@ -32,7 +32,30 @@ export interface ScoreTools {
   /** A folder of this run's own, on the file system of the output. */
   readonly temporary: string;
   readonly pool: () => Pool;
+  readonly shard: Shard | undefined;
   readonly onEvent: (event: ScoreEvent) => void;
+}
+
+/** A share of a plan's tasks: number `index` of `count`, from 0. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * The tasks of a shard, in order. They follow from the whole plan, whatever is done already: the longest task first, each
+ * goes to the shard that has the fewest rows so far.
+ */
+export function tasksOfShard(tasks: readonly Task[], { index, count }: Shard): Task[] {
+  const rows = new Array<number>(count).fill(0);
+  const mine = new Set<Task>();
+  // Sorting is stable: tasks of the same length stay in the order of the plan.
+  for (const task of [...tasks].sort((a, b) => b.rows - a.rows)) {
+    const least = rows.indexOf(Math.min(...rows));
+    rows[least]! += task.rows;
+    if (least === index) mine.add(task);
+  }
+  return tasks.filter((task) => mine.has(task));
 }
 
 /** What came of the tasks of a plan. */
@@ -104,17 +127,21 @@ export async function scoreMissing(
     if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
     failures.set(unit, [...(failures.get(unit) ?? []), error]);
   };
-  const tasks = prepared.units.flatMap((unit) => unit.tasks);
+  const { shard } = tools;
+  const all = prepared.units.flatMap((unit) => unit.tasks);
+  const tasks = shard === undefined ? all : tasksOfShard(all, shard);
   const keys = publishedKeys(published);
   const missing = await missingTasks(tasks, keys, tools.output, parts);
   tally.reusedTasks = parts.size;
   const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
-  const toCheck = prepared.job.input.key === undefined ? [] : toDo;
+  // Who publishes checks the keys: a shard would look at units that are not its own.
+  const toCheck = prepared.job.input.key === undefined || shard !== undefined ? [] : toDo;
 
   const converter = new Converter(prepared, published, tools);
-  const rejecting = prepared.units.flatMap(withBadRecords);
-  const plannedRows = sumRows(tasks) + sumRejected(rejecting);
-  tally.reject(toDo.flatMap(withBadRecords));
+  // A shard leaves the records that no task has seen to who publishes.
+  const rejecting = shard === undefined ? prepared.units.flatMap(withBadRecords) : [];
+  const plannedRows = sumRows(all) + sumRejected(rejecting);
+  tally.reject(shard === undefined ? toDo.flatMap(withBadRecords) : []);
   refuseTooMany(prepared, tally, plannedRows);
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
@@ -136,7 +163,11 @@ export async function scoreMissing(
   const scoring = [...missing]
     .sort((a, b) => b.rows - a.rows)
     .map((task, index) =>
-      scoreTask(task, prepared, tools, { converter, probeBatch: index === 0 })
+      scoreTask(task, prepared, tools, {
+        converter,
+        probeBatch: index === 0,
+        badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+      })
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
           tally.add(result);
@@ -245,7 +276,12 @@ async function scoreTask(
   task: Task,
   prepared: Prepared,
   { output, temporary, pool, onEvent }: ScoreTools,
-  { converter, probeBatch }: { readonly converter: Converter; readonly probeBatch: boolean },
+  {
+    converter,
+    ...once
+  }: Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed'> & {
+    readonly converter: Converter;
+  },
 ): Promise<TaskResult> {
   const { job, dataset, model, scoring, publishing, shownModel } = prepared;
   const name = taskName(task);
@@ -268,7 +304,7 @@ async function scoreTask(
     partKey,
     scoreFolder: output.scoreFolder(scoreKey),
     partFolder: output.partFolder(partKey),
-    probeBatch,
+    ...once,
   };
   for (let attempt = 1; ; attempt++) {
     const started = performance.now();

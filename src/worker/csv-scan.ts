@@ -61,8 +61,7 @@ export class CsvScanner {
   private readonly sink: CsvSink;
   private readonly perRecord: boolean;
   private readonly shownAs: string;
-  /** Which line ends there were; whether there was a byte order mark, or a blank line that is no record. */
-  private hasLf = false;
+  /** Whether a record ended with CRLF, and whether there was a byte order mark. */
   private hasCrlf = false;
   private hasMark = false;
   private pending: Buffer = Buffer.alloc(0);
@@ -100,9 +99,9 @@ export class CsvScanner {
     this.names = columns;
   }
 
-  /** Whether the good records stand in the file with one kind of line end and nothing else around them. */
+  /** Whether the good records stand in the file with LF as their line end and nothing else around them. */
   get isPlain(): boolean {
-    return !(this.hasLf && this.hasCrlf) && !this.hasMark && this.blanks.length === 0;
+    return !this.hasCrlf && !this.hasMark && this.blanks.length === 0;
   }
 
   /** Takes the next bytes of the file. */
@@ -349,9 +348,7 @@ export class CsvScanner {
   }
 
   private noteLineEnd(): void {
-    if (this.recordEnd === this.contentEnd) return;
     if (this.recordEnd - this.contentEnd === 2) this.hasCrlf = true;
-    else this.hasLf = true;
   }
 
   /** Hands records to the sink: good ones that stand together in one call. */

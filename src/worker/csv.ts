@@ -5,7 +5,6 @@ import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { Decompress } from 'fzstd';
 import {
   type AppendColumn,
   Database,
@@ -17,6 +16,7 @@ import {
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { putFolderIfAbsent, removeTree } from '../base/files.js';
 import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
+import { unzstd } from '../base/zstd.js';
 import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
@@ -133,19 +133,6 @@ async function* hashed(path: string, hash: Hash): AsyncGenerator<Buffer, void, u
   }
 }
 
-async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  const out: Buffer[] = [];
-  const decompress = new Decompress((chunk) => {
-    out.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-  });
-  for await (const chunk of source) {
-    decompress.push(chunk);
-    yield* out.splice(0);
-  }
-  decompress.push(new Uint8Array(0), true);
-  yield* out;
-}
-
 async function refuseOther(absolute: string, shownAs: string): Promise<void> {
   const file = await open(absolute, 'r');
   try {
@@ -165,14 +152,20 @@ const KEPT_BYTES = 4096;
 
 /**
  * Puts the good records of a CSV file into the store as Parquet, all text, and the bad ones beside them with their places and
- * reasons. Throws `input`, `changed`, `environment`.
+ * reasons. `own` is the worker's database. Throws `input`, `changed`, `environment`.
  */
-export async function convertCsv(ask: ConvertCsv, setup: WorkerSetup): Promise<CsvRecord> {
+export async function convertCsv(
+  ask: ConvertCsv,
+  setup: WorkerSetup,
+  own: () => Promise<Database>,
+): Promise<CsvRecord> {
   const { file, folder, temporaryFolder, facts } = ask;
   const shownAs = shown(file.path);
   const building = join(temporaryFolder, 'csv');
   await mkdir(building, { recursive: true });
-  const database = await Database.open({ ...setup, threads: ask.threads });
+  // With more than one thread another instance is needed: that of the worker has one.
+  const { threads } = ask;
+  const database = threads === 1 ? await own() : await Database.open({ ...setup, threads });
   try {
     await checkUnchanged([file]);
     const source = facts.plain ? file.absolute : join(temporaryFolder, 'clean.csv');
@@ -186,9 +179,17 @@ export async function convertCsv(ask: ConvertCsv, setup: WorkerSetup): Promise<C
   } catch (error) {
     throw duckdbError(error, `${shownAs}: cannot be converted`, 'input');
   } finally {
-    database.close();
+    if (threads > 1) database.close();
     await removeTree(temporaryFolder);
   }
+}
+
+/** The text of a bad record, as far as it is kept: whole characters, NUL and what is not UTF-8 replaced. */
+function keptText(record: Buffer): string {
+  let end = Math.min(record.length, KEPT_BYTES);
+  // Not within a character: its later bytes begin with the bits 10.
+  if (end < record.length) while (end > KEPT_BYTES - 4 && (record[end]! & 0xc0) === 0x80) end--;
+  return record.toString('utf8', 0, end).replaceAll('\0', '\ufffd');
 }
 
 /** Writes the good records to `target`, one a line end, without a header; and the bad ones to a file of the store. */
@@ -199,7 +200,7 @@ async function cleanCopy(
   building: string,
 ): Promise<CsvRecord['rejected']> {
   await database.run(
-    'CREATE TABLE rejected (scoreline_file VARCHAR, scoreline_line BIGINT, scoreline_byte BIGINT, scoreline_reason VARCHAR, ' +
+    'CREATE OR REPLACE TABLE rejected (scoreline_file VARCHAR, scoreline_line BIGINT, scoreline_byte BIGINT, scoreline_reason VARCHAR, ' +
       'scoreline_message VARCHAR, scoreline_record VARCHAR)',
   );
   const appender = await database.appender('rejected');
@@ -244,11 +245,7 @@ async function cleanCopy(
     },
     reject: (place, record) => {
       places.push(place);
-      records.push(
-        Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, KEPT_BYTES))
-          .toString('utf8')
-          .replaceAll('\0', '\ufffd'),
-      );
+      records.push(keptText(Buffer.from(record.buffer, record.byteOffset, record.length)));
       if (places.length === 2048) appendRejected();
     },
   };
@@ -291,6 +288,8 @@ async function writeRows(
     `escape = ${quoteText(quote)}`,
     `nullstr = ${quoteText(nullText)}`,
     'allow_quoted_nulls = false',
+    // Said, for DuckDB would take the first one that it meets, even in quotes, for that of the records.
+    "new_line = '\\n'",
     "encoding = 'utf-8'",
     "compression = 'none'",
     'strict_mode = true',

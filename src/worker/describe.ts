@@ -1,15 +1,13 @@
 /** Looks at files and models on behalf of the parent, which opens none itself. */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { newArray } from '../base/columns.js';
 import { type Database, duckdbError, isFatal, quotePath, quoteText } from '../base/duckdb.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { hashFile, stampOf, stampText } from '../base/hash.js';
-import { devices, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
+import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
-import { type ModelFacts, type OutputFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
-import { outputProblem } from './infer.js';
+import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
 import {
   type CheckExpression,
   type CheckKey,
@@ -20,11 +18,13 @@ import {
   toWire,
 } from './protocol.js';
 import { checkUnchanged, failedSql, segmentSql, segmentsOf, unifyColumns } from './read.js';
+import { trial } from './trial.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
 export async function describeModel(
   ask: DescribeModel,
   openSession: OpenSession,
+  onTrial: () => void,
 ): Promise<ModelFacts> {
   const file = await readOnnxFile(ask.path);
   const paths = [ask.path, ...(await externalDataFiles(ask.path, file))];
@@ -41,10 +41,22 @@ export async function describeModel(
     bytes,
     device: session.device,
     deviceNote: note,
-    inputs: session.inputs,
-    outputs: await trial(session, ask.columns),
+    inputs: session.inputs.map((spec) =>
+      isShapeless(file, spec) ? { ...spec, shapeless: true } : spec,
+    ),
+    defaults: file.inputs
+      .filter(
+        ({ name, optional }) => optional && !session.inputs.some((spec) => spec.name === name),
+      )
+      .map(({ name }) => name),
+    outputs: await trial(session, ask.columns, onTrial),
     rowwise: isRowwise(file),
   };
+}
+
+function isShapeless(file: OnnxFile, { name, element }: TensorSpec): boolean {
+  const declared = file.inputs.find((input) => input.name === name);
+  return element !== undefined && declared?.shape === null;
 }
 
 /** Loads a model, or hands out the one that is loaded. */
@@ -70,76 +82,6 @@ async function openOnBest(
       note: `cuda is not usable, cpu is used: ${error instanceof Error ? error.message : error}`,
     };
   }
-}
-
-const TRIAL_ROWS = 2;
-
-/** The outputs of a model as a run on rows of zeros gives them; as declared, where the model refuses such rows. */
-async function trial(session: Session, columns: number | undefined): Promise<OutputFacts[]> {
-  const tensors = session.outputs.filter(({ element }) => element !== undefined);
-  const rows =
-    session.inputs.map(({ shape }) => shape[0]).find((size) => typeof size === 'number') ??
-    TRIAL_ROWS;
-  const feeds = trialFeeds(session.inputs, rows, columns);
-  let results = new Map<string, TensorValues>();
-  if (feeds !== undefined && tensors.length > 0) {
-    try {
-      results = await session.run(
-        feeds,
-        tensors.map(({ name }) => name),
-      );
-    } catch {
-      // Zeros need not be valid input for a model: what it declares has to do.
-    }
-  }
-  return session.outputs.map((spec) => outputFacts(spec, results.get(spec.name), rows));
-}
-
-function outputFacts(
-  spec: TensorSpec,
-  result: TensorValues | undefined,
-  rows: number,
-): OutputFacts {
-  const { name, element } = spec;
-  const shape = result?.shape ?? spec.shape;
-  if (shape.length > 2) {
-    const text = `has shape [${shape.join(', ')}]; only [N] and [N, K] outputs are supported yet`;
-    return { name, element, width: undefined, problem: text };
-  }
-  const size = shape.length === 2 ? shape[1] : 1;
-  const width = typeof size === 'number' && shape.length > 0 ? size : undefined;
-  const problem = result === undefined ? undefined : outputProblem(result.shape, rows, width ?? 1);
-  return { name, element, width, problem };
-}
-
-function trialFeeds(
-  inputs: readonly TensorSpec[],
-  rows: number,
-  columns: number | undefined,
-): Map<string, TensorValues> | undefined {
-  const feeds = new Map<string, TensorValues>();
-  for (const { name, element, shape } of inputs) {
-    const open = shape.slice(1).some((size) => typeof size !== 'number');
-    if (
-      element === undefined ||
-      shape.length === 0 ||
-      (open && (shape.length > 2 || columns === undefined))
-    ) {
-      return undefined;
-    }
-    const sizes = [
-      rows,
-      ...shape.slice(1).map((size) => (typeof size === 'number' ? size : (columns ?? 1))),
-    ];
-    const length = sizes.reduce((product, size) => product * size, 1);
-    if (length > 16 * 1024 * 1024) return undefined;
-    const values =
-      element === 'utf8'
-        ? new Array<string>(length).fill('')
-        : newArray(element === 'float16' ? 'uint16' : element, length);
-    feeds.set(name, { element, shape: sizes, values });
-  }
-  return feeds;
 }
 
 /** Operators outside `ai.onnx.ml` that cost little a row: a graph of these alone takes large batches. */

@@ -11,32 +11,30 @@ import {
   recordBatchOf,
   type TypedArray,
 } from '../base/columns.js';
-import { quoteName } from '../base/duckdb.js';
-import { type ElementType, elementOfSqlType, sqlTypeOfElement } from '../base/elements.js';
+import type { ElementType } from '../base/elements.js';
 import { assertNever, ScorelineError, shown } from '../base/errors.js';
-import {
-  type ColumnSource,
-  castFor,
-  columnProblems,
-  type InputBinding,
-} from '../plan/signature.js';
+import { FLOAT16_NAN, float16Numbers, float16Of } from '../base/float16.js';
+import type { TensorElement } from '../base/onnx.js';
+import { type ColumnSource, columnProblems, type InputBinding } from '../plan/signature.js';
+import { type Cast, type Conversion, castSql, listCastSql } from './casts.js';
 import type { QuarantineReason } from './quarantine.js';
 import { type FetchColumn, failedColumn, type Segment } from './read.js';
-import { readTextSql } from './text-cast.js';
-
-/** How a fetched column becomes a feature, after what SQL has done. */
-type Conversion = 'none' | 'narrow' | 'from-int64' | 'from-uint64';
 
 /** One feature: where its values are among the fetched columns, and where the flags that SQL computed for it. */
 interface FeaturePlan {
   readonly column: string;
+  /** That of the column: float16 is held as its bits. */
   readonly element: ElementType;
+  /** What stands for a missing value, where the model can hold that. */
+  readonly nan: number | undefined;
   readonly value: number;
   readonly fetched: ElementType;
   readonly conversion: Conversion;
   /** Fetched columns that say for each row whether the cast failed, or lost something. */
   readonly failed: number | undefined;
   readonly lossy: number | undefined;
+  /** Of a column of lists: the elements a row, and the fetched column that says which rows have another list. */
+  readonly list: { readonly width: number; readonly wrong: number } | undefined;
   /** Whether a missing value is one that could not be read: the column's text is there. */
   readonly nullsFailed: boolean;
 }
@@ -61,21 +59,18 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
     throw new ScorelineError('input', problems.map((problem) => `${path}: ${problem}`).join('\n'));
   }
   const fetch: FetchColumn[] = [];
-  const add = (sql: string, element: ElementType): number =>
-    fetch.push({ name: `f${fetch.length}`, sql, element }) - 1;
+  const add = (sql: string, element: ElementType, list?: number): number =>
+    fetch.push({ name: `f${fetch.length}`, sql, element, ...(list && { list }) }) - 1;
   const features = inputs.flatMap((input) =>
     input.columns.map((name) => {
       const column = segment.columns.find((candidate) => candidate.name === name)!;
-      const element = elementOfInput(input);
-      const cast = castSql(column, element);
       return {
         column: name,
-        element,
-        value: add(cast.value, cast.fetched),
-        fetched: cast.fetched,
-        conversion: cast.conversion,
-        failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
-        lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'bool'),
+        element: input.element === 'float16' ? ('uint16' as const) : input.element,
+        nan: nanOf(input.element),
+        ...(input.list === undefined
+          ? planScalar(castSql(column, input.element), add)
+          : planList(column, input, add)),
         nullsFailed: segment.partition.some(
           (given) => column.partition && given.name === name && given.value !== null,
         ),
@@ -89,121 +84,48 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
   return { fetch, features, casts };
 }
 
-function elementOfInput(input: InputBinding): ElementType {
-  if (input.element === 'float16')
-    throw new ScorelineError('model', 'float16 inputs are not supported yet');
-  return input.element;
-}
+type Fetched = Pick<FeaturePlan, 'value' | 'fetched' | 'conversion' | 'failed' | 'lossy' | 'list'>;
 
-interface Cast {
-  readonly value: string;
-  readonly fetched: ElementType;
-  readonly conversion: Conversion;
-  readonly failed?: string;
-  readonly lossy?: string;
-}
+/** Adds a column to fetch, and gives its place. */
+type Add = (sql: string, element: ElementType, list?: number) => number;
 
-/** The SQL that takes a column as near to an element type as can be done without losing count of what is lost. */
-function castSql(column: ColumnSource, element: ElementType): Cast {
-  const x = quoteName(column.name);
-  const target = sqlTypeOfElement(element);
-  const kind = castFor(column, element);
-  if (kind === 'text') {
-    const cast = textCast(x, element);
-    // The one value of a folder is known to be there: that it cannot be read is seen from its being missing.
-    return column.partition
-      ? cast
-      : { ...cast, failed: `${x} IS NOT NULL AND (${cast.value}) IS NULL` };
-  }
-  if (kind === 'sql') return wideCast(x, column.type, element);
-  const source = elementOfSqlType(column.type);
-  if (kind === undefined || source === undefined)
-    throw new TypeError(`no cast from ${column.type} to ${element}`);
-  if (source === element) return { value: x, fetched: element, conversion: 'none' };
-  if (element === 'float32' || element === 'float64') return floatCast(x, source, element);
-  if (source === 'float32' || source === 'float64') {
-    // A fraction has no place in an integer: only whole numbers convert.
-    const value = `CASE WHEN ${x} = trunc(${x}) THEN TRY_CAST(${x} AS ${target}) END`;
-    return {
-      value,
-      fetched: element,
-      conversion: 'none',
-      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
-    };
-  }
-  const value = `TRY_CAST(${x} AS ${target})`;
+function planScalar(cast: Cast, add: Add): Fetched {
   return {
-    value,
-    fetched: element,
-    conversion: 'none',
-    failed: `${x} IS NOT NULL AND ${value} IS NULL`,
+    value: add(cast.value, cast.fetched),
+    fetched: cast.fetched,
+    conversion: cast.conversion,
+    failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
+    lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'bool'),
+    list: undefined,
   };
 }
 
-/** Text that is to be read as a value. */
-function textCast(x: string, element: ElementType): Cast {
-  if (element === 'float32' || element === 'float64') {
-    const conversion = element === 'float32' ? 'narrow' : 'none';
-    return { value: readTextSql(x, 'DOUBLE'), fetched: 'float64', conversion };
-  }
-  const value = readTextSql(x, sqlTypeOfElement(element));
-  return { value, fetched: element, conversion: 'none' };
+function planList(column: ColumnSource, { element, list = [] }: InputBinding, add: Add): Fetched {
+  // Open sizes are settled for each task before: see `withKnownSizes`.
+  const sizes = list.map((size) => size ?? 1);
+  const width = sizes.reduce((product, size) => product * size, 1);
+  const cast = listCastSql(column, element, sizes);
+  return {
+    value: add(cast.value, cast.fetched, width),
+    fetched: cast.fetched,
+    conversion: cast.conversion,
+    failed: cast.failed === undefined ? undefined : add(cast.failed, 'bool'),
+    lossy: cast.lossy === undefined ? undefined : add(cast.lossy, 'uint32'),
+    list: { width, wrong: add(cast.wrong, 'bool') },
+  };
 }
 
-/** DECIMAL and 128-bit integers, which no typed array holds; ENUM and UUID as text. */
-function wideCast(x: string, type: string, element: ElementType): Cast {
-  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
-  if (element === 'utf8') return { value, fetched: element, conversion: 'none' };
-  if (element === 'float32' || element === 'float64') {
-    // Back through DOUBLE: DuckDB casts FLOAT to DECIMAL in float arithmetic, which loses more than the cast did.
-    const back = `TRY_CAST(CAST(${value} AS DOUBLE) AS ${type})`;
-    return {
-      value,
-      fetched: element,
-      conversion: 'none',
-      failed: `${x} IS NOT NULL AND ${value} IS NULL`,
-      lossy: `${value} IS NOT NULL AND ${back} IS DISTINCT FROM ${x}`,
-    };
-  }
-  const whole = `CASE WHEN TRY_CAST(${value} AS ${type}) = ${x} THEN ${value} END`;
-  const failed = `${x} IS NOT NULL AND (${whole}) IS NULL`;
-  return { value: whole, fetched: element, conversion: 'none', failed };
-}
-
-function floatCast(x: string, source: ElementType, element: 'float32' | 'float64'): Cast {
-  switch (source) {
-    case 'int64':
-      return { value: x, fetched: 'int64', conversion: 'from-int64' };
-    case 'uint64':
-      return { value: x, fetched: 'uint64', conversion: 'from-uint64' };
-    case 'float64':
-    case 'int32':
-    case 'uint32':
-      if (element === 'float32') {
-        return { value: `CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion: 'narrow' };
-      }
-      return { value: `CAST(${x} AS DOUBLE)`, fetched: 'float64', conversion: 'none' };
-    case 'bool':
-    case 'int8':
-    case 'uint8':
-    case 'int16':
-    case 'uint16':
-    case 'float32':
-      return {
-        value: `CAST(${x} AS ${sqlTypeOfElement(element)})`,
-        fetched: element,
-        conversion: 'none',
-      };
-    case 'utf8':
-      throw new TypeError('text does not convert to a float by itself');
-    default:
-      return assertNever(source);
-  }
+function nanOf(element: TensorElement): number | undefined {
+  if (element === 'float16') return FLOAT16_NAN;
+  return element === 'float32' || element === 'float64' ? Number.NaN : undefined;
 }
 
 /** Rows as the model takes them. */
 export interface FeatureBatch {
-  /** One column a feature, of the input's element type; missing floats are NaN. Rows that are bad hold 0 or ''. */
+  /**
+   * One column a feature, of the input's element type, lists of fixed length for a column of lists; missing floats are
+   * NaN. Rows that are bad hold 0 or ''.
+   */
   readonly batch: RecordBatch;
   /** The rows that cannot be scored, in order. */
   readonly bad: readonly {
@@ -222,30 +144,35 @@ export function toFeatures(
   arena: Arena,
 ): FeatureBatch {
   const bad = new Map<number, { reason: QuarantineReason; column: string }>();
+  const blame = (
+    row: number,
+    reason: QuarantineReason,
+    { column }: Pick<FeaturePlan, 'column'>,
+  ): void => {
+    if (!bad.has(row)) bad.set(row, { reason, column });
+  };
   for (const { column, failed } of plan.casts) {
-    eachTrue(columnOf(source, failed, 'bool'), rows, (row) => {
-      if (!bad.has(row)) bad.set(row, { reason: 'cast_failed', column });
-    });
+    eachTrue(columnOf(source, failed, 'bool'), rows, (row) =>
+      blame(row, 'cast_failed', { column }),
+    );
   }
   const columns = plan.features.map((feature) => {
     const fetched = columnOf(source, feature.value, feature.fetched);
     if (feature.failed !== undefined) {
-      eachTrue(columnOf(source, feature.failed, 'bool'), rows, (row) => {
-        if (!bad.has(row)) bad.set(row, { reason: 'cast_failed', column: feature.column });
-      });
+      eachTrue(columnOf(source, feature.failed, 'bool'), rows, (row) =>
+        blame(row, 'cast_failed', feature),
+      );
+    }
+    if (feature.list !== undefined) {
+      eachTrue(columnOf(source, feature.list.wrong, 'bool'), rows, (row) =>
+        blame(row, 'wrong_length', feature),
+      );
     }
     const { column, lossy } = convert(fetched, feature, rows, arena);
-    let lost = lossy;
-    if (feature.lossy !== undefined) {
-      eachTrue(columnOf(source, feature.lossy, 'bool'), rows, () => {
-        lost++;
-      });
-    }
+    const lost = lossy + lostInSql(source, fetched, column, feature, rows);
     if (lost > 0) lossyCasts.set(feature.column, (lossyCasts.get(feature.column) ?? 0) + lost);
     const reason = feature.nullsFailed ? 'cast_failed' : 'null_value';
-    return withoutNulls(column, rows, !feature.nullsFailed, (row) => {
-      if (!bad.has(row)) bad.set(row, { reason, column: feature.column });
-    });
+    return withoutNulls(column, rows, feature, (row) => blame(row, reason, feature));
   });
   return {
     batch: recordBatchOf(
@@ -261,24 +188,56 @@ function eachTrue(flags: Column, rows: number, visit: (row: number) => void): vo
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
 }
 
+/** How many values SQL has changed, but for those whose conversion was counted as lossy too. */
+function lostInSql(
+  source: RecordBatch,
+  fetched: Column,
+  column: Column,
+  { lossy, list, conversion }: FeaturePlan,
+  rows: number,
+): number {
+  if (lossy === undefined) return 0;
+  let lost = 0;
+  if (list !== undefined) {
+    const counts = columnOf(source, lossy, 'uint32').values;
+    for (let row = 0; row < rows; row++) lost += Number(counts[row]);
+    return lost;
+  }
+  const numbers = float16Numbers();
+  eachTrue(columnOf(source, lossy, 'bool'), rows, (row) => {
+    const isCounted =
+      conversion === 'to-float16' && numbers[Number(column.values[row])] !== fetched.values[row];
+    if (!isCounted) lost++;
+  });
+  return lost;
+}
+
 /** Missing values: NaN in floats, where that is fine; elsewhere the row is reported. Missing others become 0 or ''. */
 function withoutNulls(
   column: Column,
   rows: number,
-  nanIsFine: boolean,
+  { nan, nullsFailed }: FeaturePlan,
   report: (row: number) => void,
 ): Column {
-  const { element, values, validity } = column;
-  if (validity === undefined) return column;
-  const isFloat = values instanceof Float32Array || values instanceof Float64Array;
-  const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
-  const missing = Array.isArray(values) ? '' : isFloat ? Number.NaN : isWide ? 0n : 0;
-  for (let row = 0; row < rows; row++) {
-    if (isValid(validity, row)) continue;
-    values[row] = missing as never;
-    if (!isFloat || !nanIsFine) report(row);
+  const { element, values, validity, list } = column;
+  const width = list?.width ?? 1;
+  // A list that is missing has no NaN to be: the row has nothing to score.
+  const nanIsFine = nan !== undefined && !nullsFailed;
+  if (list !== undefined && validity !== undefined) {
+    for (let row = 0; row < rows; row++) if (!isValid(validity, row)) report(row);
   }
-  return { element, values, validity: undefined };
+  const each = list === undefined ? validity : list.validity;
+  if (each !== undefined) {
+    const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
+    const missing = nan ?? (Array.isArray(values) ? '' : isWide ? 0n : 0);
+    for (let at = 0; at < rows * width; at++) {
+      if (isValid(each, at)) continue;
+      values[at] = missing as never;
+      if (!nanIsFine) report(Math.floor(at / width));
+    }
+  }
+  const own = { element, values, validity: undefined };
+  return list === undefined ? own : { ...own, list: { width, validity: undefined } };
 }
 
 function convert(
@@ -287,12 +246,13 @@ function convert(
   rows: number,
   arena: Arena,
 ): { column: Column; lossy: number } {
-  const { values, validity } = column;
+  const { values, validity, list } = column;
   if (feature.conversion === 'none' || Array.isArray(values)) return { column, lossy: 0 };
-  const target = arena.array(feature.element, rows);
+  const target = arena.array(feature.element, rows * (list?.width ?? 1));
+  const each = list === undefined ? validity : list.validity;
   return {
-    column: { element: feature.element, values: target, validity },
-    lossy: convertValues(values, target, feature.conversion, validity),
+    column: { ...column, element: feature.element, values: target },
+    lossy: convertValues(values, target, feature.conversion, each),
   };
 }
 
@@ -305,6 +265,8 @@ function convertValues(
   switch (conversion) {
     case 'narrow':
       return narrow(source as Float64Array, target as Float32Array, validity);
+    case 'to-float16':
+      return toFloat16(source as Float64Array, target as Uint16Array, validity);
     case 'from-int64':
     case 'from-uint64':
       return fromInt64(
@@ -330,6 +292,23 @@ function narrow(
     target[row] = narrowed;
     // NaN is kept as NaN; what stands at a null is not looked at.
     if (narrowed !== value && !Number.isNaN(value) && isValid(validity, row)) lossy++;
+  }
+  return lossy;
+}
+
+/** float64 to the bits of float16; counts the values that are not the same afterwards. */
+function toFloat16(
+  source: Float64Array,
+  target: Uint16Array,
+  validity: Uint8Array | undefined,
+): number {
+  const numbers = float16Numbers();
+  let lossy = 0;
+  for (let row = 0; row < target.length; row++) {
+    const value = source[row]!;
+    const bits = float16Of(value);
+    target[row] = bits;
+    if (numbers[bits] !== value && !Number.isNaN(value) && isValid(validity, row)) lossy++;
   }
   return lossy;
 }

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { type Database, duckdbError, quotePath } from '../base/duckdb.js';
 import { shown, systemError } from '../base/errors.js';
 import { readOnnxFile } from '../base/onnx-file.js';
+import { proposeBinding } from '../plan/proposal.js';
 import { shapeText } from '../plan/signature.js';
 import { describeModel, type OpenSession, shownModel } from './describe.js';
 import type { Inspection } from './protocol.js';
@@ -87,14 +88,18 @@ async function inspectParquet(database: Database, path: string): Promise<Inspect
   }
 }
 
+/** How many names of one kind are shown. */
+const LISTED = 20;
+
 async function inspectModel(openSession: OpenSession, path: string): Promise<Inspection> {
   const file = await readOnnxFile(path);
   const ask = { path, shownAs: shownModel(path), device: 'cpu', columns: undefined };
-  const facts = await describeModel(ask, openSession);
+  const facts = await describeModel(ask, openSession, () => undefined);
   const opsets = file.opsets.map(
     ({ domain, version }) => `${shown(domain === '' ? 'ai.onnx' : domain)} ${version}`,
   );
   const metadata = [...Object.entries(file.metadata)];
+  const proposal = proposeBinding(facts, file.metadata);
   const lines = [
     `${shown(path)}: ONNX model, ${facts.bytes} bytes, sha256 ${facts.sha256[0]}`,
     `made by ${shown(`${file.producer} ${file.producerVersion}`.trim() || 'unknown')}, IR version ${file.irVersion}, opsets ${opsets.join(', ')}`,
@@ -103,13 +108,23 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
     ...facts.inputs.map(
       (spec) => `  ${shown(spec.name)}  ${spec.element ?? 'not a tensor'} ${shapeText(spec)}`,
     ),
+    ...(facts.defaults ?? [])
+      .slice(0, LISTED)
+      .map((name) => `  ${shown(name)}  has a default, which always counts`),
     '',
     'outputs',
-    ...facts.outputs.map(({ name, element, width, problem }) => {
+    ...facts.outputs.map(({ name, element, width, problem, labels = [] }) => {
+      const classes = labels.slice(0, LISTED).map((label) => shown(label, 40));
+      if (labels.length > LISTED) classes.push('…');
       const type =
-        element === undefined ? 'not a tensor' : `${element}, ${width ?? 'unknown'} a row`;
+        element === undefined
+          ? 'not a tensor'
+          : `${element}, ${width ?? 'unknown'} a row${labels.length > 0 ? `: ${classes.join(', ')}` : ''}`;
       return `  ${shown(name)}  ${type}${problem === undefined ? '' : ` (${problem})`}`;
     }),
+    '',
+    'job file',
+    ...proposal,
     '',
     'operators',
     ...file.ops.map(
@@ -139,6 +154,8 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
       irVersion: file.irVersion,
       opsets: file.opsets,
       inputs: facts.inputs,
+      defaults: facts.defaults,
+      jobFile: proposal.join('\n'),
       outputs: facts.outputs,
       operators: file.ops,
       externalData: file.externalData,

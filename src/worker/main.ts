@@ -82,7 +82,7 @@ type Handlers = {
 };
 
 const handlers: Handlers = {
-  'describe-model': (ask) => describeModel(ask, openSession),
+  'describe-model': (ask) => describeModel(ask, openSession, () => send({ scoreline: 'trial' })),
   'describe-files': ({ files, hash }) => describeFiles(openDatabase, reopenDatabase, files, hash),
   'describe-csv': async (ask) => {
     const { describeCsv } = await import('./csv.js');
@@ -91,7 +91,7 @@ const handlers: Handlers = {
   'convert-csv': async (ask) => {
     if (setup === undefined) throw new Error('a request came before the setup');
     const { convertCsv } = await import('./csv.js');
-    return convertCsv(ask, setup);
+    return convertCsv(ask, setup, openDatabase);
   },
   'check-expression': async (ask) => {
     await checkExpressionText(await openDatabase(), ask);

@@ -28,10 +28,11 @@ import {
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
-import { type OutputBinding, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { OutputBinding } from '../plan/predictions.js';
+import { UNREADABLE_DECIMAL } from '../plan/signature.js';
 import type { OutputColumn } from './infer.js';
 import type { TaskOrder } from './protocol.js';
-import { type BadRow, QUARANTINE_MESSAGES, ROW_STATUS } from './quarantine.js';
+import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';
 
 /** The table of a task's scores: one row for each row of the task, its status first. */
@@ -100,7 +101,7 @@ export class ScoreTable {
         { element: 'uint32', width: 1, values: rows },
         texts(({ reason }) => reason),
         texts(({ column }) => column),
-        texts(({ reason }) => QUARANTINE_MESSAGES[reason]),
+        texts(messageOfRow),
       ],
       0,
       rows.length,
@@ -112,11 +113,12 @@ export class ScoreTable {
   async write(order: TaskOrder, record: ScoresRecord): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await mkdir(folder, { recursive: true });
-    const columns = this.outputs.map((_, i) =>
-      this.bad.length === 0
-        ? `o${i}`
-        : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
-    );
+    const columns = this.outputs.map(({ element, width }, i) => {
+      if (this.bad.length === 0) return `o${i}`;
+      // DuckDB has no CASE of arrays.
+      const output = width === 1 ? `o${i}` : `CAST(o${i} AS ${columnSqlType(element, 1)}[])`;
+      return `CASE WHEN status = ${ROW_STATUS.scored} THEN ${output} END AS o${i}`;
+    });
     await this.database.run(
       `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
         '(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1)',

@@ -68,6 +68,8 @@ export interface TaskOrder {
   readonly haveScores: boolean;
   /** A folder of this attempt's own, on the file system of the store. */
   readonly temporaryFolder: string;
+  /** How many rows may be set aside in the whole run: no more than that are looked for where the model fails. */
+  readonly badRowsAllowed: number;
   /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
   readonly probeBatch: boolean;
 }
@@ -180,10 +182,11 @@ export type ToWorker =
       readonly ask: unknown;
     };
 
-/** A message from a worker. `progress` also shows that it is alive. */
+/** A message from a worker. `progress` also shows that it is alive; `trial` that the model runs next, as in a batch. */
 export type FromWorker =
   | { readonly scoreline: 'ready' }
   | { readonly scoreline: 'progress'; readonly rows: number }
+  | { readonly scoreline: 'trial' }
   | {
       readonly scoreline: 'answer';
       readonly id: number;

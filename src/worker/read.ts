@@ -2,10 +2,18 @@
 import {
   type ColumnBuilder as Builder,
   ColumnBuilder,
+  type ColumnRows,
   type RecordBatch,
   recordBatchOf,
 } from '../base/columns.js';
-import { type Chunk, type Database, quoteName, quotePath, quoteText } from '../base/duckdb.js';
+import {
+  type Chunk,
+  type Database,
+  guardedSql,
+  quoteName,
+  quotePath,
+  quoteText,
+} from '../base/duckdb.js';
 import { bytesOfElement, type ElementType } from '../base/elements.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
@@ -167,6 +175,8 @@ export interface FetchColumn {
   readonly name: string;
   readonly sql: string;
   readonly element: ElementType;
+  /** Of a column of lists: the elements a row. Its lists are that long, or null. */
+  readonly list?: number;
 }
 
 /** Rows that passed the filter, and their places in the task. */
@@ -215,7 +225,10 @@ export async function* readBatches<Plan extends SegmentPlan>(
         options.where !== undefined,
       );
     }
-    const select = plan.fetch.map(({ sql, name }) => `${sql} AS ${quoteName(name)}`);
+    const select = plan.fetch.map(({ sql, name, element, list }) => {
+      const readable = element === 'utf8' ? guardedSql(sql, list !== undefined) : sql;
+      return `${readable} AS ${quoteName(name)}`;
+    });
     if (options.where !== undefined) {
       // A row whose values cannot be read is no row that a filter passed over.
       const failed = failedSql(segment);
@@ -245,8 +258,18 @@ const WHOLE_BYTES = 32 * 2 ** 20;
 
 function isSmall(segment: Segment, fetch: readonly FetchColumn[]): boolean {
   if (fetch.some(({ element }) => element === 'utf8')) return false;
-  const bytesPerRow = fetch.reduce((sum, { element }) => sum + bytesOfElement(element), 1);
+  const bytesPerRow = fetch.reduce(
+    (sum, { element, list = 1 }) => sum + bytesOfElement(element) * list,
+    1,
+  );
   return segment.rows * bytesPerRow <= WHOLE_BYTES;
+}
+
+function rowsOf(chunk: Chunk, column: number, { element, list }: Builder): ColumnRows {
+  const validity = chunk.validity(column);
+  if (list !== undefined) return { ...chunk.lists(column, element, list), validity };
+  const values = element === 'utf8' ? chunk.texts(column) : chunk.bytes(column, element);
+  return { values, validity };
 }
 
 /** Gathers the rows of chunks into batches of equal size. */
@@ -265,7 +288,9 @@ class BatchCollector<Plan extends SegmentPlan> {
     this.plan = plan;
     this.batchRows = batchRows;
     this.filtered = filtered;
-    this.builders = plan.fetch.map(({ element }) => new ColumnBuilder(element, batchRows));
+    this.builders = plan.fetch.map(
+      ({ element, list }) => new ColumnBuilder(element, batchRows, list),
+    );
     this.rowStart = position;
     this.rowEnd = position;
     this.positions = new Uint32Array(filtered ? batchRows : 0);
@@ -292,8 +317,7 @@ class BatchCollector<Plan extends SegmentPlan> {
 
   private take(chunk: Chunk, from: number, to: number, position: number): void {
     this.builders.forEach((builder, column) => {
-      if (builder.element === 'utf8') builder.appendTexts(chunk.texts(column), from, to);
-      else builder.append(chunk.bytes(column, builder.element), chunk.validity(column), from, to);
+      builder.append(rowsOf(chunk, column, builder), from, to);
     });
     if (this.filtered) {
       for (let row = from; row < to; row++) this.positions[this.rows + row - from] = position + row;

@@ -8,9 +8,10 @@ import type { Session } from '../base/onnx.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { planFeatures, toFeatures } from './features.js';
 import { dependsOnBatch, type InferenceOptions, inferBatch } from './infer.js';
+import { withKnownSizes } from './open-sizes.js';
 import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
 import type { OrderFile, TaskOrder, TaskResult } from './protocol.js';
-import { QUARANTINE_MESSAGES } from './quarantine.js';
+import { messageOfRow } from './quarantine.js';
 import { checkUnchanged, readBatches, type Segment, segmentsOf } from './read.js';
 
 /** What a worker lends to an attempt. */
@@ -72,11 +73,13 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   const clock = new StageClock();
   const arena = new Arena();
   let batchDependent: boolean | undefined;
+  let anyScored = false;
   let done = 0;
+  const inputs = await withKnownSizes(tools.database, segments, scoring.inputs, scoring.where);
   const inference: InferenceOptions = {
     session: await tools.session(),
     shownAs: order.model.shownAs,
-    inputs: scoring.inputs,
+    inputs,
     outputs: order.publishing.columns,
     fixedBatch: scoring.fixedBatch,
     nonFinite: scoring.nonFinite,
@@ -89,17 +92,22 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   const batches = readBatches(tools.database, segments, {
     where: scoring.where,
     batchRows: scoring.batchRows,
-    planFor: (segment) => planFeatures(segment, scoring.inputs),
+    planFor: (segment) => planFeatures(segment, inputs),
   });
   for await (const batch of batches) {
     clock.lap('read');
     arena.reset();
     const features = toFeatures(batch.batch, batch.plan, batch.rows, lossyCasts, arena);
     clock.lap('prepare');
-    const scored = await inferBatch(inference, features, batch.rows);
+    const scored = await inferBatch(inference, features, batch.rows, {
+      allowed: order.badRowsAllowed - table.bad.length,
+      anyScored,
+      place: (row) => placeText(order, batch.positions?.[row] ?? batch.rowStart + row),
+    });
     if (order.probeBatch && batch.rowStart === 0) {
       batchDependent = await dependsOnBatch(inference, features, batch.rows, scored);
     }
+    anyScored ||= scored.bad.length < batch.rows;
     clock.lap('infer');
     await table.append(batch, scored.outputs, scored.bad);
     done += batch.rowEnd - batch.rowStart;
@@ -119,10 +127,15 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
 }
 
 function firstBadRows(order: TaskOrder, table: ScoreTable): string[] {
-  return table.bad.slice(0, 3).map(({ row, reason, column }) => {
-    const { path, fileRow } = placeOf(order.files, row);
-    return `${shown(path)} row ${fileRow}: column "${shown(column)}": ${reason}: ${QUARANTINE_MESSAGES[reason]}`;
+  return table.bad.slice(0, 3).map((bad) => {
+    const column = bad.column === '' ? '' : `column "${shown(bad.column)}": `;
+    return `${placeText(order, bad.row)}: ${column}${bad.reason}: ${messageOfRow(bad)}`;
   });
+}
+
+function placeText(order: TaskOrder, row: number): string {
+  const { path, fileRow } = placeOf(order.files, row);
+  return `${shown(path)} row ${fileRow}`;
 }
 
 /** The file and the row in it (from 0) of a row of a task. */

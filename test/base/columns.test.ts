@@ -128,7 +128,7 @@ describe('a column builder', () => {
           const validity = drawValidity(random, rows);
           const start = random.whole(0, rows);
           const end = Math.min(rows, start + random.whole(0, capacity - expected.length));
-          builder.append(bytesOf(source), validity, start, end);
+          builder.append({ values: bytesOf(source), validity }, start, end);
           expected.push(...plain({ element, values: source, validity }, rows).slice(start, end));
         }
         const column = builder.finish();
@@ -149,7 +149,7 @@ describe('a column builder', () => {
         const source = Array.from({ length: 20 }, () => random.pick(words));
         const start = random.whole(0, 20);
         const end = random.whole(start, 20);
-        builder.appendTexts(source, start, end);
+        builder.append({ values: source, validity: undefined }, start, end);
         expected.push(...source.slice(start, end));
       }
       const column = builder.finish();
@@ -162,16 +162,20 @@ describe('a column builder', () => {
     const builder = new ColumnBuilder('int32', 10);
     const validity = allValid(64);
     setNull(validity, 9);
-    builder.append(bytesOf(Int32Array.from({ length: 10 }, (_, i) => i)), validity, 0, 9);
+    builder.append(
+      { values: bytesOf(Int32Array.from({ length: 10 }, (_, i) => i)), validity },
+      0,
+      9,
+    );
     expect(builder.finish().validity).toBeUndefined();
   });
 
   test('lends its values until more rows come, and gives each column a bitmap of its own', () => {
     const builder = new ColumnBuilder('float32', 4);
-    builder.append(bytesOf(Float32Array.of(1, 2)), Uint8Array.of(0xfd), 0, 2);
+    builder.append({ values: bytesOf(Float32Array.of(1, 2)), validity: Uint8Array.of(0xfd) }, 0, 2);
     const first = builder.finish();
     expect(plain(first, 2)).toEqual([1, null]);
-    builder.append(bytesOf(Float32Array.of(8, 9)), undefined, 0, 2);
+    builder.append({ values: bytesOf(Float32Array.of(8, 9)), validity: undefined }, 0, 2);
     const second = builder.finish();
     expect(plain(first, 2)).toEqual([8, null]);
     expect(plain(second, 2)).toEqual([8, 9]);
@@ -237,7 +241,7 @@ describe('a record batch', () => {
 
   test('carries what a builder gathered', () => {
     const builder = new ColumnBuilder('utf8', 8);
-    builder.appendTexts(['ä', null, 'c'], 0, 3);
+    builder.append({ values: ['ä', null, 'c'], validity: undefined }, 0, 3);
     const batch = recordBatchOf(['t'], [builder.finish()], 3);
     expect(columnOf(batch, 0, 'utf8').values).toEqual(['ä', null, 'c']);
   });

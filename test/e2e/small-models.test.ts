@@ -184,9 +184,30 @@ describe('rows that a model cannot score', () => {
     expect(job.files('quarantine')).toEqual([]);
   });
 
-  test('an index that the model refuses ends the run, naming the model', async () => {
+  test('an index that the model refuses puts its row aside, with what the model said', async () => {
     const job = makeCase({ model: { path: modelPath('small/gather') }, features: ['idx'] });
-    await writeParquet(join(job.input, 'x.parquet'), 'SELECT unnest([1, 10, 2]) AS idx');
+    await writeParquet(
+      join(job.input, 'x.parquet'),
+      'SELECT CASE WHEN i IN (7, 9000) THEN 10 ELSE i % 10 END AS idx, i FROM range(20000) t(i)',
+    );
+    const { exit, report, stderr } = await job.run();
+    expect([exit, stderr]).toEqual([0, '']);
+    expect(report.ledger).toEqual({ rows: 20_000, scored: 19_998, quarantined: 2, filtered: 0 });
+    const set = await query(`SELECT * FROM read_parquet(${job.published('quarantine')})`);
+    expect(set).toMatchObject([
+      { idx: '10', i: '7', scoreline_row: '7', scoreline_reason: 'model_failed' },
+      { idx: '10', i: '9000', scoreline_row: '9000', scoreline_reason: 'model_failed' },
+    ]);
+    expect(set[0]!.scoreline_message).toMatch(/^the model fails on this row, .*out of/);
+    const [wrong] = await query(
+      `SELECT count(*)::INTEGER AS n FROM read_parquet(${job.published()}) WHERE v NOT IN (0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5)`,
+    );
+    expect(wrong).toEqual({ n: 0 });
+  });
+
+  test('a model that refuses every row ends the run, named', async () => {
+    const job = makeCase({ model: { path: modelPath('small/gather') }, features: ['idx'] });
+    await writeParquet(join(job.input, 'x.parquet'), 'SELECT 10 AS idx FROM range(100)');
     const result = await job.run();
     expect(result.exit).toBe(5);
     expect(result.stderr).toMatch(/^scoreline: model gather\.onnx: .*out of/);

@@ -71,7 +71,13 @@ describe('a valid job', () => {
       features: { by: 'name' },
       output: { path: '/out', format: 'parquet', compression: 'zstd', keep: [], columns: [] },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
-      run: { workers: 'auto', device: 'auto', batchRows: 'auto', batchTimeoutMs: 300_000 },
+      run: {
+        workers: 'auto',
+        device: 'auto',
+        batchRows: 'auto',
+        batchTimeoutMs: 300_000,
+        graceMs: 10_000,
+      },
     });
   });
 
@@ -144,7 +150,13 @@ describe('a valid job', () => {
 
   test('turns the seconds of a deadline into milliseconds', () => {
     const { run } = parse(`${MINIMAL}run: { batch_timeout: 0.25, workers: 2, batch_rows: 4096 }\n`);
-    expect(run).toEqual({ workers: 2, device: 'auto', batchRows: 4096, batchTimeoutMs: 250 });
+    expect(run).toEqual({
+      workers: 2,
+      device: 'auto',
+      batchRows: 4096,
+      batchTimeoutMs: 250,
+      graceMs: 10_000,
+    });
   });
 
   test('may begin with a byte order mark and have Windows line ends', () => {
@@ -247,7 +259,7 @@ run:
 
   test('about any other unknown key lists those that exist', () => {
     expect(errors(`${MINIMAL}run: { zzz: 1 }\n`)).toEqual([
-      '8: unknown key "run.zzz"; expected one of workers, device, batch_rows, batch_timeout',
+      '8: unknown key "run.zzz"; expected one of workers, device, batch_rows, batch_timeout, grace',
     ]);
   });
 
@@ -662,7 +674,7 @@ describe('the reference', () => {
 
   test('shows the errors that its example gives', () => {
     const act = () =>
-      parseJob(blocks('yaml')[1] ?? '', { file: 'jobs/flights.yaml', overrides: [] });
+      parseJob(blocks('yaml').at(-1) ?? '', { file: 'jobs/flights.yaml', overrides: [] });
     expect(blocks('text')[0]).toBe(`${failure(act).message}\n`);
   });
 

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { TensorElement, TensorSpec } from '../../src/base/onnx.js';
 import type { JobColumn, JobFeatures } from '../../src/plan/job.js';
+import type { OutputFacts } from '../../src/plan/predictions.js';
 import {
   type Binding,
   bindModel,
+  listTypeOf,
   type ModelFacts,
-  type OutputFacts,
   shapeText,
 } from '../../src/plan/signature.js';
 import { failure } from '../failure.js';
@@ -33,6 +34,7 @@ function bind(
   features: JobFeatures,
   outputs: readonly OutputFacts[] = SCORE,
   columns: readonly JobColumn[] = [],
+  listColumns: ReadonlySet<string> = new Set(),
 ): Binding {
   const model: ModelFacts = {
     sha256: [],
@@ -44,7 +46,7 @@ function bind(
     outputs,
     rowwise: true,
   };
-  return bindModel(model, { features, columns, shownAs: 'm.onnx' });
+  return bindModel(model, { features, columns, shownAs: 'm.onnx', listColumns });
 }
 
 /** The problems of a binding, without the model's name. */
@@ -116,6 +118,24 @@ describe('features', () => {
     );
   });
 
+  test('of one column of lists are its rows, of any shape', () => {
+    const bound = (shape: TensorSpec['shape'], features: JobFeatures) =>
+      bind([input('x', shape)], features, SCORE, [], new Set(['l', 'x'])).inputs[0];
+    expect(bound(['N', 384], list('l'))).toEqual({
+      name: 'x',
+      element: 'float32',
+      rank: 2,
+      columns: ['l'],
+      list: [384],
+    });
+    expect(bound(['N', 2, 3], byName)).toMatchObject({ rank: 3, columns: ['x'], list: [2, 3] });
+    expect(bound(['N', ''], map({ x: 'l' }))).toMatchObject({ rank: 2, list: [null] });
+    expect(bound(['N', 1], list('l'))).toMatchObject({ list: [1] });
+    expect(bound(['N', 1], list('a'))).not.toHaveProperty('list');
+    expect(bound(['N'], list('l'))).not.toHaveProperty('list');
+    expect(bound(['N', 2], list('l', 'x'))).not.toHaveProperty('list');
+  });
+
   test('carry the batch size that the model insists on', () => {
     expect(bind([input('x', [8, 2])], list('a', 'b')).fixedBatch).toBe(8);
     expect(bind([input('a', [8, 1]), input('b', ['N'])], byName).fixedBatch).toBe(8);
@@ -175,15 +195,9 @@ describe('features', () => {
       'a cube',
       [input('x', ['', 2, 3])],
       list('a'),
-      'input "x" has shape [N, 2, 3]; only [N] and [N, F] inputs are supported yet',
+      'input "x" has shape [N, 2, 3]: give it one column of lists under features, which "a" is not',
     ],
     ['what is no tensor', [input('x', [], 'none')], byName, 'input "x" is not a tensor'],
-    [
-      'float16',
-      [input('x', ['N'], 'float16')],
-      byName,
-      'input "x" is float16, which is not supported yet',
-    ],
     [
       'batch sizes that disagree',
       [input('x', [2]), input('y', [3])],
@@ -196,13 +210,13 @@ describe('features', () => {
   });
 
   test('are refused with all problems at once, those of outputs too', async () => {
-    const inputs = [input('a', []), input('b', ['N', 2]), input('c', ['N'], 'float16')];
+    const inputs = [input('a', []), input('b', ['N', 2]), input('c', ['N'], 'none')];
     const columns = [{ name: 'p', output: 'sscore', element: undefined }];
     expect(await problems(inputs, map({ d: 'x' }), SCORE, columns)).toEqual([
       'features: the model has no input "d" (did you mean "a", "b", "c"?)',
       'input "a" has no batch dimension (shape []); a model must take rows',
       'input "b" has shape [N, 2]: list its 2 columns under features, in order',
-      'input "c" is float16, which is not supported yet',
+      'input "c" is not a tensor',
       'output.columns: the model has no output "sscore" (did you mean "score"?); it has "score"',
     ]);
   });
@@ -273,18 +287,66 @@ describe('predictions', () => {
       'output "z" is a sequence or map, not a tensor',
     ],
     [
-      'float16',
-      output('z', 1, { element: 'float16' }),
-      'output "z" is float16, which is not supported yet',
-    ],
-    [
       'no shape',
       output('z', undefined),
-      'output "z" declares no shape of one or two dimensions, and a trial run did not tell it',
+      'output "z" does not declare how many elements a row has, and a trial run did not tell it',
     ],
     ['what a trial run found', output('z', 1, { problem: 'drops rows' }), 'output "z" drops rows'],
   ])('are refused when picked with %s', async (_name, facts, message) => {
     expect(await problems(X, byName, [facts], [column('p', 'z')])).toEqual([message]);
+  });
+
+  const labelled = (...labels: string[]): OutputFacts[] => [output('p', labels.length, { labels })];
+
+  test('are one column for each class where the output has class labels, and one for a single class', () => {
+    expect(bind(X, byName, labelled('no', 'yes')).outputs).toMatchObject([
+      { column: 'p_no', output: 'p', width: 2, index: 0 },
+      { column: 'p_yes', output: 'p', width: 2, index: 1 },
+    ]);
+    expect(bind(X, byName, labelled('only')).outputs).toMatchObject([
+      { column: 'p', index: undefined },
+    ]);
+  });
+
+  test.each<[string[], string, number | undefined]>([
+    [['no', 'yes'], 'yes', 1],
+    [['no', 'yes'], '1', 1],
+    [['no', 'yes'], '2', undefined],
+    [['1', '0'], '0', 1],
+    [['1', '2'], '0', undefined],
+    [['-1', '1'], '-1', 0],
+    [['-1', '1'], '0', undefined],
+    [['a', 'a'], 'a', undefined],
+    [['a', 'a'], '1', 1],
+    [['1', '1'], '1', 1],
+    [['constructor', ''], 'toString', undefined],
+  ])('of the classes %j: %j is element %j', async (labels, wanted, index) => {
+    const columns = [column('c', 'p', wanted)];
+    if (index === undefined) {
+      const [problem] = await problems(X, byName, labelled(...labels), columns);
+      expect(problem).toContain(`output "p" has no class "${wanted}"`);
+    } else {
+      expect(bind(X, byName, labelled(...labels), columns).outputs).toMatchObject([{ index }]);
+    }
+  });
+
+  test('cannot be named after class labels that no column can have', async () => {
+    for (const labels of [
+      ['a', 'A'],
+      ['x', 'a\0'],
+    ]) {
+      expect(await problems(X, byName, labelled(...labels))).toEqual([
+        expect.stringContaining('name its columns under output.columns'),
+      ]);
+    }
+  });
+
+  test('have at least one element a row, and no more than an array can', async () => {
+    for (const width of [0, 100_001]) {
+      expect(await problems(X, byName, [output('p', width)])).toEqual([
+        `output "p" has ${width} elements a row; 1 to 100000 can be published`,
+      ]);
+    }
   });
 
   test('are refused when no output is a tensor', async () => {
@@ -304,4 +366,15 @@ test('a shape is written with N for a dimension without name', () => {
   expect(shapeText(input('x', ['', 12]))).toBe('[N, 12]');
   expect(shapeText(input('x', ['batch', '', 3]))).toBe('[batch, N, 3]');
   expect(shapeText(input('x', []))).toBe('[]');
+});
+
+test.each<[string, ReturnType<typeof listTypeOf>]>([
+  ['FLOAT', undefined],
+  ['FLOAT[]', { leaf: 'FLOAT', depth: 1 }],
+  ['DECIMAL(9,2)[][3]', { leaf: 'DECIMAL(9,2)', depth: 2 }],
+  ['STRUCT(a INTEGER[])', undefined],
+  ["ENUM('[]')", undefined],
+  ['STRUCT(a INTEGER[], b FLOAT)[]', { leaf: 'STRUCT(a INTEGER[], b FLOAT)', depth: 1 }],
+])('the lists in the type %s', (type, expected) => {
+  expect(listTypeOf(type)).toEqual(expected);
 });

@@ -50,7 +50,8 @@ describe('records', () => {
       ['3', '4'],
     ];
     for (const text of ['a,b\n1,2\n3,4\n', 'a,b\n1,2\n3,4', 'a,b\r\n1,2\r\n3,4\r\n']) {
-      expect(scan(text)).toMatchObject({ names: ['a', 'b'], records: rows, isPlain: true });
+      const isPlain = !text.includes('\r');
+      expect(scan(text)).toMatchObject({ names: ['a', 'b'], records: rows, isPlain });
     }
     expect(scan('a,b\r\n1,2\n3,4')).toMatchObject({ records: rows, isPlain: false });
   });

@@ -314,12 +314,6 @@ describe('features', () => {
     ]);
   });
 
-  test('of float16 are not supported yet', async () => {
-    const file = await fileOf('SELECT 1 AS a');
-    const input: InputBinding = { name: 'in', element: 'float16', rank: 1, columns: ['a'] };
-    expect((await failure(() => featuresOf([file], [input]))).code).toBe('model');
-  });
-
   test('may be none: then only rows are counted', async () => {
     expect(await featuresOf([await fileOf('SELECT 1 AS a FROM range(5)')], [])).toEqual({
       columns: [],

@@ -1,33 +1,45 @@
 /** `scoreline plan`: what a run would do, and why. */
 import type { Command } from 'commander';
 import { shown } from '../../base/errors.js';
-import type { PlannedUnit, PlanReport } from '../../index.js';
-import { type JobOptions, overridesOf, withJobOptions, withOutputOptions } from '../options.js';
+import type { PlannedUnit, PlanReport, SelectionOptions } from '../../index.js';
+import {
+  type JobOptions,
+  overridesOf,
+  withJobOptions,
+  withOutputOptions,
+  withSelectionOptions,
+} from '../options.js';
 import { table } from '../table.js';
 import { Terminal } from '../terminal.js';
 
 /** Adds the command. */
 export function addPlan(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
-    withJobOptions(
-      program
-        .command('plan <job>')
-        .summary('show what a run would do, and why')
-        .description(
-          'Shows each partition with its files, rows and tasks, what of it is to do, and why. Scores nothing.',
-        )
-        .option(
-          '--hash',
-          'hash the files that have not been hashed yet, so that it is known what is to do',
-        ),
+    withSelectionOptions(
+      withJobOptions(
+        program
+          .command('plan <job>')
+          .summary('show what a run would do, and why')
+          .description(
+            'Shows each partition with its files, rows and tasks, what of it is to do, and why. Scores nothing.',
+          )
+          .option(
+            '--hash',
+            'hash the files that have not been hashed yet, so that it is known what is to do',
+          ),
+      ),
     ),
-  ).action(async (file: string, options: JobOptions & { hash?: boolean }) => {
+  ).action(async (file: string, options: JobOptions & SelectionOptions & { hash?: boolean }) => {
     const terminal = new Terminal(options);
     await terminal.open();
     try {
-      const { loadJob, planJob } = await import('../../index.js');
+      const { loadJob, planJob, selectionOf } = await import('../../index.js');
       const job = await loadJob(file, overridesOf(options));
-      const plan = await planJob(job, { hash: options.hash === true, now: () => new Date() });
+      const plan = await planJob(job, {
+        selection: selectionOf(options),
+        hash: options.hash === true,
+        now: () => new Date(),
+      });
       terminal.result(planLines(plan), plan);
       exit(plan.refused.length > 0 ? 4 : 0);
     } catch (error) {

@@ -1,28 +1,40 @@
 /** `scoreline run`: scores what is missing and publishes. */
 import type { Command } from 'commander';
-import { type JobOptions, overridesOf, withJobOptions, withOutputOptions } from '../options.js';
+import type { SelectionOptions } from '../../index.js';
+import {
+  type JobOptions,
+  overridesOf,
+  shardOf,
+  withJobOptions,
+  withOutputOptions,
+  withSelectionOptions,
+} from '../options.js';
 import { runAndReport } from '../run-and-report.js';
 
-interface RunOptions {
+interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly skipUnchanged?: boolean;
   readonly because?: string;
+  readonly shard?: ReturnType<typeof shardOf>;
 }
 
 /** Adds the command. */
 export function addRun(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
-    withJobOptions(
-      program
-        .command('run <job>')
-        .summary('score every partition that needs it and publish')
-        .description(
-          'Scores every partition of a job file that needs it, and publishes all of them in one step, or none. ' +
-            'The same command again does what is missing, or nothing.',
-        )
-        .option('--skip-unchanged', 'exit with 99 instead of 0 when nothing was to do')
-        .option('--because <text>', 'publish also what was reverted, and keep why'),
+    withSelectionOptions(
+      withJobOptions(
+        program
+          .command('run <job>')
+          .summary('score every partition that needs it and publish')
+          .description(
+            'Scores every partition of a job file that needs it, and publishes all of them in one step, or none. ' +
+              'The same command again does what is missing, or nothing.',
+          )
+          .option('--skip-unchanged', 'exit with 99 instead of 0 when nothing was to do')
+          .option('--because <text>', 'publish also what was reverted, and keep why')
+          .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
+      ),
     ),
-  ).action(async (file: string, options: JobOptions & RunOptions) => {
+  ).action(async (file: string, options: RunCommandOptions) => {
     const load = async () => (await import('../../index.js')).loadJob(file, overridesOf(options));
     exit(await runAndReport(load, options));
   });

@@ -21,7 +21,7 @@ export function addScore(program: Command, exit: (code: number) => void): void {
       .command('score <model> <data>')
       .summary('score files without a job file')
       .description(
-        'Scores Parquet files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
+        'Scores Parquet or CSV files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
       )
       .requiredOption('-o, --output <folder>', 'where to publish')
       .option(

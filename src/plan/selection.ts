@@ -1,0 +1,123 @@
+/** Which part of a job's input a command means: dates that fill its path, and partitions. Pure. */
+import { ScorelineError, shown } from '../base/errors.js';
+
+/** What the command line says of the input. */
+export interface Selection {
+  /** Dates as `yyyy-MM-dd`, in order; undefined where none was given. */
+  readonly dates: readonly string[] | undefined;
+  /** Whether a date without input is only reported. */
+  readonly allowMissing: boolean;
+  /** Partition values: a unit must have one of those given for each column. */
+  readonly partitions: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** All of the input. */
+export const EVERYTHING: Selection = { dates: undefined, allowMissing: false, partitions: [] };
+
+/** The options of a command that select. */
+export interface SelectionOptions {
+  readonly date?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly allowMissing?: boolean | undefined;
+  readonly partition?: readonly string[] | undefined;
+}
+
+/** A selection from the options of a command. Throws `usage`. */
+export function selectionOf(options: SelectionOptions): Selection {
+  const { date, from, to } = options;
+  if (date !== undefined && (from !== undefined || to !== undefined))
+    throw new ScorelineError(
+      'usage',
+      '--date: does not go with --from and --to; give one or the other',
+    );
+  if ((from === undefined) !== (to === undefined))
+    throw new ScorelineError('usage', '--from and --to: a range needs both');
+  const partitions = (options.partition ?? []).map((text) => {
+    const equals = text.indexOf('=');
+    if (equals <= 0)
+      throw new ScorelineError('usage', `--partition ${shown(text)}: expected name=value`);
+    return { name: text.slice(0, equals), value: text.slice(equals + 1) };
+  });
+  const first = date ?? from;
+  const last = date ?? to;
+  return {
+    dates: first === undefined || last === undefined ? undefined : datesBetween(first, last),
+    allowMissing: options.allowMissing === true,
+    partitions,
+  };
+}
+
+const DAY_MS = 86_400_000;
+const MAX_DATES = 36_600;
+
+/** The dates from one to another, both included. Throws `usage` for what is no date, and for a range backwards. */
+function datesBetween(from: string, to: string): string[] {
+  const [first, last] = [timeOf(from), timeOf(to)];
+  if (last < first)
+    throw new ScorelineError('usage', `--to ${shown(to)}: lies before --from ${shown(from)}`);
+  const count = (last - first) / DAY_MS + 1;
+  if (count > MAX_DATES)
+    throw new ScorelineError(
+      'usage',
+      `--from and --to: ${count} days; at most ${MAX_DATES} at once`,
+    );
+  return Array.from({ length: count }, (_, day) => isoDate(first + day * DAY_MS));
+}
+
+function timeOf(date: string): number {
+  const time = /^\d{4}-\d\d-\d\d$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
+  // 2013-02-30 parses in some engines, as a day of March.
+  if (Number.isNaN(time) || isoDate(time) !== date) {
+    throw new ScorelineError('usage', `date ${shown(date)}: expected a day as 2013-06-01`);
+  }
+  return time;
+}
+
+function isoDate(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+const TEMPLATE = /\{date:([^{}]*)\}/g;
+
+/** Whether a path is to be filled with a date. */
+export function hasDate(path: string): boolean {
+  return path.search(TEMPLATE) >= 0;
+}
+
+/** A path with its templates filled: of a format, `yyyy`, `MM` and `dd` are replaced. Throws `usage` for other letters. */
+export function fillDate(path: string, date: string): string {
+  const [year = '', month = '', day = ''] = date.split('-');
+  return path.replace(TEMPLATE, (template, format: string) => {
+    const filled = format.replaceAll('yyyy', year).replaceAll('MM', month).replaceAll('dd', day);
+    if (format === '' || /[A-Za-z]/.test(filled)) {
+      throw new ScorelineError(
+        'usage',
+        `input.path: ${shown(template)}: a date is written with yyyy, MM and dd, as in {date:yyyy-MM-dd}`,
+      );
+    }
+    return filled;
+  });
+}
+
+/** The part of a path before the first folder that a date is in. */
+export function beforeDate(path: string): string {
+  const names = path.split('/');
+  const first = names.findIndex((name) => hasDate(name));
+  const base = names.slice(0, first).join('/');
+  return base === '' ? (path.startsWith('/') ? '/' : '.') : base;
+}
+
+/** Whether a selection wants a unit with these partition values: of each column that it names, one of the values. */
+export function isSelected(
+  { partitions }: Pick<Selection, 'partitions'>,
+  unit: readonly { readonly name: string; readonly value: string | null }[],
+): boolean {
+  return partitions.every(({ name }) =>
+    unit.some(
+      (own) =>
+        own.name === name &&
+        partitions.some((wanted) => wanted.name === name && wanted.value === (own.value ?? '')),
+    ),
+  );
+}
