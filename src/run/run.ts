@@ -199,7 +199,7 @@ async function scoreAndPublish(
   }
   const publishing = performance.now();
   refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
-  if (options.shard !== undefined) {
+  if (shard !== undefined) {
     progress.ledger = scored.tally.ledger;
     return { outcome: 'scored', snapshot: base };
   }

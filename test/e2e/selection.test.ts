@@ -70,7 +70,9 @@ describe('partitions', () => {
 });
 
 describe('shards', () => {
-  test('publish nothing; a plain run finds their work done, and publishes the bytes of one that did all', async () => {
+  test('publish nothing; a plain run finds their work done, and publishes the bytes of one that did all', {
+    timeout: 120_000,
+  }, async () => {
     const jobs = [1, 3, 16].map((count) => ({
       count,
       job: makeCase({ input: { path: 'in', key: 'id' } }),

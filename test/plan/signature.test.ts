@@ -351,7 +351,7 @@ describe('predictions', () => {
 
   test('are refused when no output is a tensor', async () => {
     const none = [output('z', undefined, { element: undefined })];
-    expect(await problems(X, byName, none)).toEqual(['none of its outputs is a tensor']);
+    expect(await problems(X, byName, none)).toEqual(['none of its outputs ("z") is a tensor']);
   });
 
   test('are refused when the output is not there, with near names and all there are', async () => {

@@ -13,8 +13,8 @@ import { runAndReport } from '../run-and-report.js';
 
 interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly skipUnchanged?: boolean;
-  readonly shard?: ReturnType<typeof shardOf>;
   readonly because?: string;
+  readonly shard?: ReturnType<typeof shardOf>;
 }
 
 /** Adds the command. */
