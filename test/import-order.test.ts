@@ -43,6 +43,8 @@ const ORDER = `
   worker/open-sizes.ts
   worker/casts.ts
   worker/features.ts
+  worker/model-run.ts
+  worker/bisect.ts
   worker/infer.ts
   worker/trial.ts
   worker/describe.ts

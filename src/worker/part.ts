@@ -30,7 +30,7 @@ import {
 } from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
-import type { OutputColumn } from './infer.js';
+import type { OutputColumn } from './model-run.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';

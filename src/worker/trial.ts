@@ -2,7 +2,7 @@
 import { newArray } from '../base/columns.js';
 import { runtimeMessage, type Session, type TensorSpec, type TensorValues } from '../base/onnx.js';
 import { type OutputFacts, WIDTH_UNKNOWN } from '../plan/predictions.js';
-import { outputProblem } from './infer.js';
+import { outputProblem } from './model-run.js';
 
 const TRIAL_ROWS = 2;
 
