@@ -14,6 +14,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { Database } from '../dist/base/duckdb.js';
 import { convertCsv, describeCsv } from '../dist/worker/csv.js';
 
 const TARGET = 1.5;
@@ -94,6 +95,11 @@ async function scoreline() {
   if (facts.rows !== rows) throw new Error(`${facts.rows} rows found, not ${rows}`);
   const target = join(folder, 'store');
   rmSync(target, { recursive: true, force: true });
+  const setup = {
+    memoryLimitBytes: 2 ** 30,
+    temporaryFolder: join(folder, 'spill'),
+    allowedFolders: [folder],
+  };
   await convertCsv(
     {
       file: { ...file, stamp },
@@ -106,7 +112,8 @@ async function scoreline() {
       temporaryFolder: join(folder, 'tmp'),
       threads,
     },
-    { memoryLimitBytes: 2 ** 30, temporaryFolder: join(folder, 'spill'), allowedFolders: [folder] },
+    setup,
+    () => Database.open(setup),
   );
 }
 

@@ -28,7 +28,7 @@ test('a year of flights as CSV gives the predictions of the same year in Parquet
     const name = `month=${month}`;
     mkdirSync(join(csv, name), { recursive: true });
     await query(
-      `COPY (SELECT * FROM '${FIXTURES}/flights/${name}/flights.parquet') TO ${literal(join(csv, name, 'flights.csv'))} (FORMAT csv, HEADER)`,
+      `COPY (SELECT * FROM read_parquet('${FIXTURES}/flights/${name}/flights.parquet', hive_partitioning = false)) TO ${literal(join(csv, name, 'flights.csv'))} (FORMAT csv, HEADER)`,
     );
   }
   const [parquet, text] = [join(folder, 'from-parquet'), join(folder, 'from-csv')];
