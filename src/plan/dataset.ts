@@ -7,7 +7,7 @@ import picomatch from 'picomatch';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
 import type { CsvFacts } from './csv.js';
-import { beforeDate, fillDate, isSelected, type Selection } from './selection.js';
+import { beforeDate, dateInName, fillDate, isSelected, type Selection } from './selection.js';
 
 /** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
 export interface PartitionValue {
@@ -115,8 +115,8 @@ export async function listDataset(options: {
 export class NothingFound extends ScorelineError {}
 
 /**
- * Lists the input of several dates as one dataset, rooted in the folder above the first template of its path. Dates without
- * input are listed, or, unless `allowMissing`, refused. Throws `input`.
+ * Lists the input of several dates as one dataset, rooted in the folder above the first template of its path. Where a date is in
+ * a file's name, each is a partition of its own. Dates without input are listed, or, unless `allowMissing`, refused. Throws `input`.
  */
 export async function listDates(options: {
   readonly pathText: string;
@@ -132,10 +132,11 @@ export async function listDates(options: {
   const missing: string[] = [];
   for (const date of dates) {
     const filled = fillDate(pathText, date);
+    const path = resolve(baseDir, filled);
     try {
-      found.push(
-        await listDataset({ ...options, path: resolve(baseDir, filled), pathText: filled }),
-      );
+      const dataset = await listDataset({ ...options, path, pathText: filled });
+      const day = kindOf(path) === 'folder' ? undefined : dateInName(pathText, date);
+      found.push(day === undefined ? dataset : asPartition(dataset, day));
     } catch (error) {
       if (!(error instanceof NothingFound)) throw error;
       missing.push(date);
@@ -149,6 +150,20 @@ export async function listDates(options: {
     );
   }
   return merged(resolveLinks(base), found, missing);
+}
+
+/**
+ * A dataset whose units lie in one folder more: files of several days in one folder would be one partition, and publishing one
+ * day would replace the others.
+ */
+function asPartition(dataset: Dataset, day: string): Dataset {
+  const inDay = (unit: string): string => (unit === '' ? day : `${unit}/${day}`);
+  return {
+    ...dataset,
+    files: dataset.files.map((file) => ({ ...file, unit: inDay(file.unit) })),
+    partitions: new Map([...dataset.partitions].map(([unit, values]) => [inDay(unit), values])),
+    notReady: dataset.notReady.map(inDay),
+  };
 }
 
 /** Datasets below a folder as one. */
@@ -169,6 +184,7 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
       throw new ScorelineError('input', 'input.path: some dates are CSV and others Parquet');
     const below = (path: string): string =>
       way === '' ? path : path === '' ? way : `${way}/${path}`;
+    // The folders between may give columns, too.
     for (const unit of dataset.partitions.keys())
       partitions.set(below(unit), partitionValues(below(unit)));
     for (const unit of dataset.notReady) notReady.add(below(unit));

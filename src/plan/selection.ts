@@ -100,6 +100,12 @@ export function fillDate(path: string, date: string): string {
   });
 }
 
+/** The dates in the last name of a path, filled: undefined where there is none. */
+export function dateInName(path: string, date: string): string | undefined {
+  const templates = path.split('/').at(-1)?.match(TEMPLATE);
+  return templates?.map((template) => fillDate(template, date)).join('-');
+}
+
 /** The part of a path before the first folder that a date is in. */
 export function beforeDate(path: string): string {
   const names = path.split('/');

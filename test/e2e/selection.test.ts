@@ -40,6 +40,23 @@ describe('dates', () => {
     expect((await job.run('--date', '2014-01-01', '--allow-missing')).exit).toBe(4);
   });
 
+  test('in file names make partitions of their own: a day that is published leaves the others', async () => {
+    const daily = makeCase({ input: { path: 'in/sales-{date:yyyyMMdd}-*.parquet', key: 'id' } });
+    for (const day of ['01', '02'])
+      for (const part of ['a', 'b'])
+        await writeParquet(
+          join(daily.input, `sales-201306${day}-${part}.parquet`),
+          ROWS(Number(day) * 10 + (part === 'a' ? 0 : 5)),
+        );
+    for (const day of ['01', '02']) {
+      const { exit, report } = await daily.run('--date', `2013-06-${day}`);
+      expect([exit, report.ledger.rows]).toEqual([0, 6]);
+    }
+    expect(daily.files()).toEqual(['20130601/case-00000.parquet', '20130602/case-00000.parquet']);
+    const again = await daily.run('--from', '2013-06-01', '--to', '2013-06-02');
+    expect([again.report.outcome, again.report.ledger.rows]).toEqual(['unchanged', 12]);
+  });
+
   test('are asked for where the path has them, and only there', async () => {
     const without = await job.run();
     expect([without.exit, without.stderr]).toEqual([2, expect.stringContaining('say --date')]);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   beforeDate,
+  dateInName,
   fillDate,
   hasDate,
   isSelected,
@@ -49,6 +50,12 @@ describe('a path with dates', () => {
       expect([error.code, error.message]).toEqual(['usage', expect.stringContaining(template)]);
     },
   );
+
+  test('names a day by the dates of its last name', () => {
+    expect(dateInName('in/{date:yyyy}/x-{date:MM}{date:dd}.csv', '2013-06-01')).toBe('06-01');
+    expect(dateInName('in/{date:yyyy-MM}.csv', '2013-06-01')).toBe('2013-06');
+    expect(dateInName('in/{date:yyyy}/x.csv', '2013-06-01')).toBeUndefined();
+  });
 
   test('is rooted above its first date', () => {
     expect(hasDate('in/x')).toBe(false);
