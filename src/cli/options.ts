@@ -41,7 +41,7 @@ export function withSelectionOptions(command: Command): Command {
 
 /** A share as `i/n`, counted from 0. */
 export function shardOf(text: string): { index: number; count: number } {
-  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const [, index, count] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
   if (count === undefined || Number(index) >= Number(count))
     throw new InvalidArgumentError('expected i/n with i from 0 to n - 1, such as 0/8');
   return { index: Number(index), count: Number(count) };

@@ -91,8 +91,12 @@ async function readBytes(
   hash: Hash,
   take: (chunk: Buffer) => boolean,
 ): Promise<boolean> {
+  let enough = false;
   const drain = async (source: AsyncIterable<Buffer>): Promise<void> => {
-    for await (const chunk of source) if (!take(chunk)) break;
+    for await (const chunk of source) {
+      enough = !take(chunk);
+      if (enough) break;
+    }
   };
   const compression = /\.(gz|zst)$/i.exec(absolute)?.[1]?.toLowerCase();
   try {
@@ -101,6 +105,8 @@ async function readBytes(
     if (compression === 'gz') await pipeline(raw, createGunzip({ chunkSize: CHUNK_BYTES }), drain);
     else await drain(compression === 'zst' ? unzstd(raw) : raw);
   } catch (error) {
+    // A pipeline that is left early says that it was aborted.
+    if (enough) return true;
     if (error instanceof ScorelineError || compression === undefined)
       throw systemError(error, `cannot read ${shownAs}`, 'input');
     const why = error instanceof Error ? error.message : String(error);

@@ -189,6 +189,15 @@ describe('a CSV file', () => {
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
+  test('is inspected where it is compressed and long, too', async () => {
+    const job = makeCase();
+    const rows = Array.from({ length: 300_000 }, (_, row) => `${row},${row / 7}`);
+    write(job, 'x.csv.gz', gzipSync(['a,b', ...rows, ''].join('\n')));
+    const { exit, stdout, stderr } = await scoreline(['inspect', join(job.input, 'x.csv.gz')]);
+    expect([exit, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('300000 records = 300000 good + 0 set aside');
+  });
+
   test('is inspected: its columns, its bad records, and how a job would read it', async () => {
     const job = makeCase();
     write(job, 'x.csv', "1;'a;b';2,5;007\n2;c;3,5;008\n3;d\n");
