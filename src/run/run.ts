@@ -155,7 +155,7 @@ async function execute(
   const base = await latestSnapshot(output);
   const dataset = await listInput(job, options.selection ?? EVERYTHING);
   const pool = (): Pool => {
-    if (options.signal?.aborted === true) throw new WorkerDied('the run was interrupted', 'closed');
+    throwIfInterrupted(options);
     progress.pool ??= openPool(scope, dataset);
     return progress.pool;
   };
@@ -177,6 +177,10 @@ async function execute(
       progress.notes.push(`made again: ${messageOf(error)}`);
     }
   }
+}
+
+function throwIfInterrupted({ signal }: RunOptions): void {
+  if (signal?.aborted === true) throw new WorkerDied('the run was interrupted', 'closed');
 }
 
 /** How often parts that vanish before they are published are made again. */
@@ -219,6 +223,8 @@ async function scoreAndPublish(
     const folder = await stage(output, publication, base, how);
     throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
   }
+  // Whoever stopped a run does not want it published, even where its last tasks ended in time.
+  throwIfInterrupted(options);
   const published = await publish(output, publication, base, temporary);
   progress.publishMs = performance.now() - publishing;
   if (published !== undefined) return { outcome: 'published', snapshot: published };

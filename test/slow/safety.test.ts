@@ -215,7 +215,7 @@ describe('a model that hangs', () => {
 describe('a run that is interrupted', () => {
   test('ends with 143 or 130 once its running tasks are done, says so, and goes on where it stopped', async () => {
     const job = slowCase();
-    const terminated = start(job);
+    const terminated = start(job, '--workers', '1');
     await until('one task is done', () => events(job, 'task') >= 1);
     terminated.child.kill('SIGTERM');
     const first = await terminated.ended;
@@ -233,6 +233,21 @@ describe('a run that is interrupted', () => {
     expect(workers.filter(isRunning)).toEqual([]);
     expect(existsSync(join(job.output, 'current'))).toBe(false);
     await expectFinish(job);
+  });
+
+  test('publishes nothing, even where its last task ended in time', async () => {
+    const job = slowCase();
+    const run = start(job, '--workers', '1');
+    await until('all but one task are done', () => events(job, 'task') >= PARTITIONS - 1);
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toMatchObject({ exit: 143, stdout: '' });
+    expect(events(job, 'task')).toBe(PARTITIONS);
+    expect(existsSync(join(job.output, 'current'))).toBe(false);
+    expect(await job.run('--quiet')).toMatchObject({
+      exit: 0,
+      report: { outcome: 'published', tasks: { reused: PARTITIONS, scored: 0 } },
+    });
+    expectSame(job);
   });
 
   test.each([
