@@ -56,6 +56,7 @@ async function attempt(onBatch: (path: string) => void) {
     partFolder: join(folder, 'store', 'parts', 'ab', KEY),
     haveScores: false,
     temporaryFolder: join(folder, 'tmp'),
+    lethal: [],
     probeBatch: false,
   };
   const database = await Database.open({
