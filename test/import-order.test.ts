@@ -34,6 +34,8 @@ const ORDER = `
   plan/ledger.ts
   plan/manifest.ts
 
+  stats/flips.ts
+
   report/report.ts
 
   worker/protocol.ts
@@ -56,6 +58,7 @@ const ORDER = `
   worker/scoring.ts
   worker/score-task.ts
   worker/probe.ts
+  worker/flips.ts
   worker/watchdog.ts
   worker/main.ts
 

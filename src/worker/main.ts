@@ -124,6 +124,10 @@ const handlers: Handlers = {
       onProgress: tellProgress,
     });
   },
+  flips: async (order) => {
+    const { compareByKey } = await import('./flips.js');
+    return compareByKey(await openDatabase(), order);
+  },
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
   environment: async () => ({
     versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },

@@ -6,6 +6,7 @@ import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js
 import type { CsvRecord, InputLedger, PartRecord } from '../plan/ledger.js';
 import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
+import type { FlipColumn, Flips } from '../stats/flips.js';
 
 /** What a worker is told once, when it starts. */
 export interface WorkerSetup {
@@ -131,6 +132,7 @@ export interface Requests {
   'check-key': { readonly ask: CheckKey; readonly answer: null };
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
   probe: { readonly ask: ProbeOrder; readonly answer: ProbeAnswer };
+  flips: { readonly ask: FlipsOrder; readonly answer: Flips };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
   environment: { readonly ask: null; readonly answer: Environment };
 }
@@ -189,6 +191,17 @@ export interface CheckKey {
   readonly files: readonly OrderFile[];
   readonly partition: readonly PartitionValue[];
   readonly scoring: Pick<ScoringConfig, 'where' | 'types' | 'csv'>;
+}
+
+/** The published files of a partition, before and now, to compare by key. */
+export interface FlipsOrder {
+  readonly key: string;
+  readonly columns: readonly FlipColumn[];
+  /** Absolute paths. */
+  readonly before: readonly string[];
+  readonly now: readonly string[];
+  /** Whether the files are CSV; else they are Parquet. */
+  readonly csv: boolean;
 }
 
 /** A file or model for a person to look at: lines of text, and the same for machines. */
