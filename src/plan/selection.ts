@@ -66,12 +66,20 @@ function datesBetween(from: string, to: string): string[] {
 }
 
 function timeOf(date: string): number {
-  const time = /^\d{4}-\d\d-\d\d$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
-  // 2013-02-30 parses in some engines, as a day of March.
-  if (Number.isNaN(time) || isoDate(time) !== date) {
+  if (!isDate(date))
     throw new ScorelineError('usage', `date ${shown(date)}: expected a day as 2013-06-01`);
-  }
-  return time;
+  return Date.parse(`${date}T00:00:00Z`);
+}
+
+function isDate(text: string): boolean {
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // 2013-02-30 parses in some engines, as a day of March.
+  return !Number.isNaN(time) && isoDate(time) === text;
+}
+
+/** The day so many days before a date. */
+export function daysBefore(date: string, days: number): string {
+  return isoDate(timeOf(date) - days * DAY_MS);
 }
 
 function isoDate(time: number): string {
@@ -112,6 +120,50 @@ export function beforeDate(path: string): string {
   const first = names.findIndex((name) => hasDate(name));
   const base = names.slice(0, first).join('/');
   return base === '' ? (path.startsWith('/') ? '/' : '.') : base;
+}
+
+/** The date of a unit of a job whose path has dates; undefined where its folders do not say it whole. */
+export function dateOfUnit(path: string, unit: string): string | undefined {
+  const names = path.split('/');
+  const dated = names.slice(names.findIndex((name) => hasDate(name)));
+  const inName = dated.at(-1)?.match(TEMPLATE)?.join('-');
+  // The last name is that of a folder, or of files: then what stands for them is the date alone.
+  const layouts = [dated, ...(inName === undefined ? [] : [[...dated.slice(0, -1), inName]])];
+  for (const layout of layouts) {
+    for (let length = layout.length; length > 0; length--) {
+      const date = matchDate(layout.slice(0, length).join('/'), unit);
+      if (date !== undefined) return date;
+    }
+  }
+  return undefined;
+}
+
+const DATE_PART = { yyyy: '\\d{4}', MM: '\\d\\d', dd: '\\d\\d' } as const;
+
+/** The date in a unit that begins as a path with templates says. */
+function matchDate(path: string, unit: string): string | undefined {
+  const parts: (keyof typeof DATE_PART)[] = [];
+  const pattern = path.replace(
+    /\{date:([^{}]*)\}|\*+|[^{*]+|\{/g,
+    (text, format: string | undefined) => {
+      if (format === undefined) return /^\*+$/.test(text) ? '[^/]*' : escapeRegExp(text);
+      return escapeRegExp(format).replace(/yyyy|MM|dd/g, (part) => {
+        parts.push(part as keyof typeof DATE_PART);
+        return `(${DATE_PART[part as keyof typeof DATE_PART]})`;
+      });
+    },
+  );
+  const found = new RegExp(`^${pattern}(?:/|$)`).exec(unit)?.slice(1);
+  if (found === undefined) return undefined;
+  const said = (part: keyof typeof DATE_PART): string | undefined => found[parts.indexOf(part)];
+  const date = `${said('yyyy')}-${said('MM')}-${said('dd')}`;
+  // What is filled twice has to say the same both times.
+  const agrees = found.every((text, i) => text === said(parts[i]!));
+  return agrees && isDate(date) ? date : undefined;
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }
 
 /** Whether a selection wants a unit with these partition values: of each column that it names, one of the values. */

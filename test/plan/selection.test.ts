@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import {
   beforeDate,
   dateInName,
+  dateOfUnit,
+  daysBefore,
   fillDate,
   hasDate,
   isSelected,
@@ -78,4 +80,43 @@ test('partitions are wanted that have, for each column named, one of its values'
   expect(isSelected({ partitions }, unit('3', 'a=b'))).toBe(false);
   expect(isSelected({ partitions }, unit('1', 'a'))).toBe(false);
   expect(isSelected({ partitions }, [])).toBe(false);
+});
+
+describe('the date of a unit', () => {
+  test.each([
+    ['data/{date:yyyy-MM-dd}', '2013-06-01'],
+    ['../data/{date:yyyy}/{date:MM}/{date:dd}', '2013/06/01'],
+    ['data/dt={date:yyyy-MM-dd}', 'dt=2013-06-01'],
+    ['data/dt={date:yyyy-MM-dd}', 'dt=2013-06-01/region=eu'],
+    ['/data/y={date:yyyy}/m={date:MM}/d={date:dd}/*.parquet', 'y=2013/m=06/d=01/h=7'],
+    ['data/{date:yyyyMMdd}.parquet', '20130601'],
+    ['data/part-{date:yyyy-MM-dd}.csv', '2013-06-01'],
+    ['data/{date:yyyy}/x-{date:MM}-{date:dd}.csv', '2013/06-01'],
+    ['data/dt={date:yyyy-MM-dd}/f-{date:yyyyMMdd}.csv', 'dt=2013-06-01/20130601'],
+    ['data/*/{date:yyyy-MM-dd}', '2013-06-01'],
+    ['data/{date:dd.MM.yyyy}+', '01.06.2013+'],
+  ])('below %s, %s, is the first of June', (path, unit) => {
+    expect(dateOfUnit(path, unit)).toBe('2013-06-01');
+  });
+
+  test.each([
+    ['data/{date:yyyy-MM}', '2013-06'],
+    ['data/{date:yyyy-MM-dd}', 'x2013-06-01'],
+    ['data/{date:yyyy-MM-dd}', '2013-06-011'],
+    ['data/{date:yyyy-MM-dd}', '2013-02-30'],
+    ['data/{date:dd.MM.yyyy}', '01x06x2013'],
+    ['data/{date:yyyy}/{date:yyyy-MM-dd}', '2012/2013-06-01'],
+    ['data', '2013-06-01'],
+  ])('below %s is not known of %s', (path, unit) => {
+    expect(dateOfUnit(path, unit)).toBeUndefined();
+  });
+
+  test('is that of its files, for every layout that is listed', () => {
+    for (const path of ['a/{date:yyyyMMdd}', 'a/{date:yyyy}/{date:MM}-{date:dd}']) {
+      const filled = fillDate(path, '2016-02-29').slice('a/'.length);
+      expect(dateOfUnit(path, filled)).toBe('2016-02-29');
+    }
+    expect(daysBefore('2016-03-01', 1)).toBe('2016-02-29');
+    expect(daysBefore('2013-01-07', 7)).toBe('2012-12-31');
+  });
 });
