@@ -133,11 +133,12 @@ export function align(a: Points, b: Points): AlignedPoints {
   const current = new Float64Array(most);
   let length = 0;
   for (let i = 0, j = 0; i < a.points.length || j < b.points.length; length++) {
-    const left = a.points[i] ?? Number.POSITIVE_INFINITY;
-    const right = b.points[j] ?? Number.POSITIVE_INFINITY;
-    points[length] = Math.min(left, right);
-    if (left <= right) baseline[length] = a.counts[i++]!;
-    if (right <= left) current[length] = b.counts[j++]!;
+    const left = a.points[i];
+    const right = b.points[j];
+    const point = left === undefined || (right !== undefined && right < left) ? right! : left;
+    points[length] = point;
+    if (left === point) baseline[length] = a.counts[i++]!;
+    if (right === point) current[length] = b.counts[j++]!;
   }
   return {
     points: points.slice(0, length),

@@ -80,6 +80,42 @@ export function kolmogorovTail(distance: number, rows: number, otherRows: number
 }
 
 /**
+ * The probability that of all marked rows at least `currentMarked` are among the current ones, when it is chance which
+ * rows are marked: Fisher's exact test, one-sided.
+ */
+export function surplusTail(counts: {
+  readonly rows: number;
+  readonly currentRows: number;
+  readonly marked: number;
+  readonly currentMarked: number;
+}): number {
+  const { rows, currentRows, currentMarked } = counts;
+  const marked = counts.marked + currentMarked;
+  const least = Math.max(0, marked - rows);
+  if (currentMarked <= least) return 1;
+  const most = Math.min(marked, currentRows);
+  const ways = (k: number): number =>
+    lnChoose(currentRows, k) + lnChoose(rows, marked - k) - lnChoose(rows + currentRows, marked);
+  // Below the mean the terms rise first: then the other tail is the one to add up.
+  const isUpper = currentMarked > (marked * currentRows) / (rows + currentRows);
+  const [from, step, end] = isUpper ? [currentMarked, 1, most] : [currentMarked - 1, -1, least];
+  let term = Math.exp(ways(from));
+  let sum = 0;
+  for (let k = from; ; k += step) {
+    sum += term;
+    if (k === end || term <= sum * 1e-17) break;
+    term *= isUpper
+      ? ((currentRows - k) * (marked - k)) / ((k + 1) * (rows - marked + k + 1))
+      : (k * (rows - marked + k)) / ((currentRows - k + 1) * (marked - k + 1));
+  }
+  return Math.min(1, Math.max(0, isUpper ? sum : 1 - sum));
+}
+
+function lnChoose(n: number, k: number): number {
+  return lnGamma(n + 1) - lnGamma(k + 1) - lnGamma(n - k + 1);
+}
+
+/**
  * p-values corrected for how many there are, in their order: the false discovery rate at which each would be taken for a
  * discovery (Benjamini and Hochberg 1995).
  */
