@@ -78,12 +78,17 @@ export interface GateFinding {
   readonly reason: string | null;
 }
 
+/** Shares are from 0 to 1, and shown in percent. */
+export type Unit = 'share' | 'number' | 'rows';
+
 /** A gate and its findings, the worst first. There is at least one. */
 export interface GateResult {
   /** As the job file has it: `drift.psi`. */
   readonly gate: string;
   readonly status: GateStatus;
-  readonly unit: 'share' | 'number' | 'rows';
+  /** What is measured, and what the baseline of a finding is. */
+  readonly unit: Unit;
+  readonly baselineUnit: Unit;
   /** Whether it is judged against the baseline. */
   readonly compared: boolean;
   readonly findings: readonly GateFinding[];

@@ -4,22 +4,27 @@
  * A change fails a gate only when it is large (the limit) and no chance (its p-value, corrected for the number of columns,
  * below `SURE`): few rows make no alarm by accident, many make none of a trifle.
  */
-import type { ColumnStatistics } from './column.js';
-import { type ColumnComparison, compareColumn } from './drift.js';
+import type { ColumnComparison } from './drift.js';
 import {
   DRIFT_MEASURES,
   type DriftMeasure,
   type GateFinding,
   type GateInput,
   type GateResult,
-  type GateStatus,
   LEAST_ROWS,
-  type Limit,
-  type Limits,
   SURE,
 } from './gate-settings.js';
-import { learntLimit } from './history.js';
-import { adjusted } from './significance.js';
+import {
+  judged,
+  type Measure,
+  measured,
+  NO_BASELINE,
+  type Pair,
+  pairsOf,
+  resultOf,
+  SKIPPED,
+  tooFew,
+} from './judge.js';
 
 /** Judges the gates of a job, in the order of the job file. */
 export function judgeGates(input: GateInput): GateResult[] {
@@ -41,98 +46,6 @@ export function verdictOf(results: readonly GateResult[]): 'pass' | 'warn' | 'fa
   return results.some(({ status }) => status === 'warn') ? 'warn' : 'pass';
 }
 
-interface Pair {
-  readonly column: ColumnStatistics;
-  /** Undefined where the baseline lacks the column, or has it with another kind of value. */
-  readonly comparison: ColumnComparison | undefined;
-}
-
-function pairsOf({ current, baseline }: GateInput): Pair[] {
-  return current.columns.map((column) => {
-    const before = baseline?.statistics.columns.find(
-      ({ name, role }) => name === column.name && role === column.role,
-    );
-    return { column, comparison: before && compareColumn(before.sketch, column.sketch) };
-  });
-}
-
-const NO_BASELINE = 'no baseline';
-
-const SKIPPED: GateFinding = {
-  column: null,
-  status: 'skipped',
-  measured: null,
-  limit: null,
-  baseline: null,
-  p: null,
-  reason: NO_BASELINE,
-};
-
-/** A change that is to be judged. */
-interface Change {
-  readonly column: string | null;
-  readonly measured: number;
-  readonly baseline: number | null;
-  /** Not corrected yet; null where nothing is left to chance. */
-  readonly p: number | null;
-}
-
-/** Judges changes against limits; `least` is the least limit that may be learnt. */
-function judged(
-  gate: string,
-  {
-    unit,
-    limits,
-    least,
-    changes,
-    skipped,
-    history,
-  }: {
-    readonly unit: GateResult['unit'];
-    readonly limits: Limits;
-    readonly least: number;
-    readonly changes: readonly Change[];
-    readonly skipped: readonly GateFinding[];
-    readonly history: GateInput['history'];
-  },
-): GateResult {
-  const chances = adjusted(changes.map(({ p }) => p ?? 0));
-  const findings = changes.map((change, i): GateFinding => {
-    const p = change.p === null ? null : chances[i]!;
-    const limitOf = (limit: Limit | undefined): number | undefined =>
-      limit === 'history' ? learntLimit(history(gate, change.column), least) : limit;
-    const [fail, warn] = [limitOf(limits.fail), limitOf(limits.warn)];
-    const finding = { ...change, p, limit: fail ?? warn ?? null, reason: null };
-    if (fail === undefined && warn === undefined) {
-      return { ...finding, status: 'skipped', reason: 'too few earlier runs to learn from' };
-    }
-    const isOver = (most: number | undefined): boolean =>
-      most !== undefined && change.measured > most;
-    if (!isOver(fail) && !isOver(warn)) return { ...finding, status: 'pass' };
-    const [status, limit] = isOver(fail) ? (['fail', fail!] as const) : (['warn', warn!] as const);
-    if (p !== null && p >= SURE) {
-      return { ...finding, limit, status: 'pass', reason: 'could be chance' };
-    }
-    return { ...finding, limit, status };
-  });
-  return resultOf(gate, { unit, compared: true }, [...findings, ...skipped]);
-}
-
-const ORDER: readonly GateStatus[] = ['fail', 'warn', 'pass', 'skipped'];
-
-function resultOf(
-  gate: string,
-  of: Pick<GateResult, 'unit' | 'compared'>,
-  findings: readonly GateFinding[],
-): GateResult {
-  const size = ({ measured, limit }: GateFinding): number => (measured ?? 0) / (limit || 1);
-  const sorted = findings.toSorted(
-    (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status) || size(b) - size(a),
-  );
-  const all = sorted.length > 0 ? sorted : [{ ...SKIPPED, reason: 'no such column' }];
-  return { gate, ...of, status: all[0]!.status, findings: all };
-}
-
 function rowGates({ settings, current, baseline, units, history }: GateInput): GateResult[] {
   const { min, change } = settings.rows ?? {};
   const results: GateResult[] = [];
@@ -145,7 +58,9 @@ function rowGates({ settings, current, baseline, units, history }: GateInput): G
       limit: min,
       reason: null,
     } as const;
-    results.push(resultOf('rows.min', { unit: 'rows', compared: false }, [finding]));
+    results.push(
+      resultOf('rows.min', { unit: 'rows', baselineUnit: 'rows', compared: false }, [finding]),
+    );
   }
   if (change !== undefined) {
     const before = baseline === undefined ? 0 : baseline.statistics.rows / baseline.units;
@@ -155,6 +70,7 @@ function rowGates({ settings, current, baseline, units, history }: GateInput): G
     results.push(
       judged('rows.change', {
         unit: 'share',
+        baselineUnit: 'rows',
         limits: { fail: change },
         least: 0.05,
         changes,
@@ -164,41 +80,6 @@ function rowGates({ settings, current, baseline, units, history }: GateInput): G
     );
   }
   return results;
-}
-
-/** Why nothing is to be judged of a column, or why that is a failure by itself. */
-type Unmeasured = Pick<GateFinding, 'status' | 'reason'>;
-
-/** What a gate measures of a column. */
-type Measure = (
-  pair: Pair,
-  comparison: ColumnComparison,
-) => Omit<Change, 'column'> | Unmeasured | undefined;
-
-/** Measures columns: those that are named, else those that `fits`. Undefined measures are of columns of another kind. */
-function measured(
-  pairs: readonly Pair[],
-  columns: readonly string[] | undefined,
-  fits: (pair: Pair) => boolean,
-  measure: Measure,
-): { changes: Change[]; skipped: GateFinding[] } {
-  const changes: Change[] = [];
-  const skipped: GateFinding[] = [];
-  const chosen = pairs.filter((pair) => columns?.includes(pair.column.name) ?? fits(pair));
-  for (const name of columns ?? []) {
-    if (!chosen.some(({ column }) => column.name === name)) {
-      skipped.push({ ...SKIPPED, column: name, reason: 'no such column' });
-    }
-  }
-  for (const pair of chosen) {
-    const column = pair.column.name;
-    const found = pair.comparison === undefined ? SKIPPED : measure(pair, pair.comparison);
-    if (found === undefined) continue;
-    if ('status' in found) {
-      skipped.push({ ...SKIPPED, column, status: found.status, reason: found.reason });
-    } else changes.push({ column, ...found });
-  }
-  return { changes, skipped };
 }
 
 function nullGates({ settings, history }: GateInput, pairs: readonly Pair[]): GateResult[] {
@@ -217,17 +98,13 @@ function nullGates({ settings, history }: GateInput, pairs: readonly Pair[]): Ga
   return [
     judged('nulls.max_increase', {
       unit: 'share',
+      baselineUnit: 'share',
       limits: { fail: maxIncrease },
       least: 0.005,
       ...found,
       history,
     }),
   ];
-}
-
-function tooFew(rows: number, currentRows: number): Unmeasured {
-  const reason = `too few rows (${currentRows} against ${rows}, of ${LEAST_ROWS})`;
-  return { status: 'skipped', reason };
 }
 
 function driftGates(input: GateInput, pairs: readonly Pair[]): GateResult[] {
@@ -245,6 +122,7 @@ function driftGates(input: GateInput, pairs: readonly Pair[]): GateResult[] {
     return [
       judged(`drift.${name}`, {
         unit: 'number',
+        baselineUnit: 'number',
         limits,
         least: 0.02,
         ...found,
@@ -310,6 +188,7 @@ function meanGates({ settings, history }: GateInput, pairs: readonly Pair[]): Ga
   return [
     judged('scores.mean_change', {
       unit,
+      baselineUnit: 'number',
       limits: { fail: wanted.limit },
       least,
       ...found,
@@ -333,7 +212,9 @@ function rangeGates({ settings, current }: GateInput): GateResult[] {
       { ...SKIPPED, column: name, status, measured: isLow ? low : high, limit, reason: null },
     ];
   });
-  return [resultOf('scores.range', { unit: 'number', compared: false }, findings)];
+  return [
+    resultOf('scores.range', { unit: 'number', baselineUnit: 'number', compared: false }, findings),
+  ];
 }
 
 function flipGates({ settings, flips, history }: GateInput): GateResult[] {
@@ -346,7 +227,17 @@ function flipGates({ settings, flips, history }: GateInput): GateResult[] {
     : [{ column: null, measured: flips.changed / flips.compared, baseline: null, p: null }];
   const skipped = isSkipped ? [{ ...SKIPPED, reason }] : [];
   const limits = { fail: settings.flips.max };
-  return [judged('flips.max', { unit: 'share', limits, least: 0.001, changes, skipped, history })];
+  return [
+    judged('flips.max', {
+      unit: 'share',
+      baselineUnit: 'share',
+      limits,
+      least: 0.001,
+      changes,
+      skipped,
+      history,
+    }),
+  ];
 }
 
 function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair[]): GateResult[] {
@@ -363,6 +254,7 @@ function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair
   return [
     judged('new_categories.max', {
       unit: 'number',
+      baselineUnit: 'number',
       limits: { fail: max },
       least: 0,
       ...found,
