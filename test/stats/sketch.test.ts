@@ -55,8 +55,8 @@ const COLUMNS: readonly [name: string, draw: (random: Random) => number | null][
 
 function sketchOf(rows: Rows, kind: 'float32' | 'other' = 'other'): NumericSketch {
   const builder = new NumericBuilder(kind);
-  const array = kind === 'float32' ? Float32Array : Float64Array;
-  const values = array.from(rows, (value) => value ?? 0);
+  const numbers = rows.map((value) => value ?? 0);
+  const values = kind === 'float32' ? Float32Array.from(numbers) : Float64Array.from(numbers);
   const validity = allValid(rows.length);
   rows.forEach((value, row) => {
     if (value === null) setNull(validity, row);
