@@ -103,6 +103,11 @@ describe('a learnt limit', () => {
     expect(learntLimit([1, 2, 3, 4, 100, 2.5], 0)).toBeCloseTo(2.75 + 4 * 1.4826, 12);
   });
 
+  test('is of the last 30 runs', () => {
+    const longAgo = new Array(100).fill(9);
+    expect(learntLimit([...new Array(30).fill(1), ...longAgo], 0)).toBe(1);
+  });
+
   test('is no less than the least, and takes a number of runs', () => {
     expect(learntLimit([0.01, 0.01, 0.01, 0.01, 0.01], 0.02)).toBe(0.02);
     expect(learntLimit(new Array(LEAST_RUNS - 1).fill(1), 0)).toBeUndefined();
