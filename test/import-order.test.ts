@@ -76,6 +76,7 @@ const ORDER = `
   worker/inspect-csv.ts
   worker/inspect.ts
   worker/part.ts
+  worker/statistics.ts
   worker/scoring.ts
   worker/score-task.ts
   worker/probe.ts

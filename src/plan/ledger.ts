@@ -43,13 +43,23 @@ export interface CsvRecord {
 
 /** What is recorded beside the scores of a task. */
 export interface ScoresRecord {
-  readonly format: 1;
+  /** 1: without statistics. */
+  readonly format: 1 | 2;
   readonly inputs: readonly InputLedger[];
   /** By feature column: how many values a cast has changed. */
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
   /** The digests of the files beside it. */
-  readonly files?: { readonly scores: string; readonly bad: string | null } | undefined;
+  readonly files?:
+    | {
+        readonly scores: string;
+        readonly bad: string | null;
+        readonly statistics?: string | undefined;
+      }
+    | undefined;
 }
+
+/** The name of the statistics beside scores, and beside a part. */
+export const STATISTICS_FILE = 'statistics.json';
 
 /** The sum of ledgers. */
 export function sumLedgers(ledgers: readonly Ledger[]): Ledger {

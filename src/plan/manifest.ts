@@ -30,12 +30,18 @@ const partSchema = z.strictObject({
   quarantine: storedFileSchema.nullable(),
 });
 
-const storedPartSchema = z.strictObject({ part: partSchema, inputs: z.array(inputLedgerSchema) });
+const storedPartSchema = z.strictObject({
+  part: partSchema,
+  inputs: z.array(inputLedgerSchema),
+  statistics: digest.optional(),
+});
 
 /** A part that is in the store: its record, and the ledger of each of its input files. */
 export interface StoredPart {
   readonly part: PartRecord;
   readonly inputs: readonly InputLedger[];
+  /** The digest of the statistics beside it. */
+  readonly statistics?: string | undefined;
 }
 
 /** Reads what is recorded beside a part; undefined when it is damaged. */
@@ -44,10 +50,12 @@ export function parseStoredPart(text: string): StoredPart | undefined {
 }
 
 const scoresSchema = z.strictObject({
-  format: z.literal(1),
+  format: z.union([z.literal(1), z.literal(2)]),
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
-  files: z.strictObject({ scores: digest, bad: digest.nullable() }).optional(),
+  files: z
+    .strictObject({ scores: digest, bad: digest.nullable(), statistics: digest.optional() })
+    .optional(),
 });
 
 /** Reads what is recorded beside scores; undefined when it is damaged. */

@@ -50,6 +50,8 @@ export interface PublishingConfig {
   readonly columns: readonly OutputBinding[];
   readonly format: 'parquet' | 'csv';
   readonly compression: string;
+  /** The kept columns of which statistics are made. */
+  readonly statistics?: readonly string[];
 }
 
 /** A range of rows of one file; whole row groups. */
@@ -149,6 +151,7 @@ export function publishingKeyPart(config: PublishingConfig): Json {
     })),
     format: config.format,
     compression: config.compression,
+    ...(config.statistics?.length ? { statistics: config.statistics } : {}),
   };
 }
 

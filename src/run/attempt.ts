@@ -82,14 +82,16 @@ interface Scope {
 
 /** One attempt: what came of it, or how the worker died. Throws what the worker threw. */
 async function attemptOnce(
-  { order, tools: { output }, folder }: Scope,
+  { order, tools: { output, temporary }, folder }: Scope,
   lethal: readonly LethalRow[],
   ask: (order: TaskOrder) => Promise<TaskResult>,
 ): Promise<TaskResult | WorkerDied> {
   const { scoreKey } = order;
   for (;;) {
-    const haveScores =
-      (await output.touch('scores', scoreKey)) && (await output.hasScores(scoreKey));
+    const isThere = await output.touch('scores', scoreKey);
+    const haveScores = isThere && (await output.hasScores(scoreKey));
+    // Scores of before there were statistics are made again.
+    if (isThere && !haveScores) await output.takeAway('scores', scoreKey, temporary);
     try {
       return await ask({ ...order, haveScores, lethal, temporaryFolder: folder() });
     } catch (error) {

@@ -130,7 +130,7 @@ export async function scoreMissing(
   const all = prepared.units.flatMap((unit) => unit.tasks);
   const tasks = shard === undefined ? all : tasksOfShard(all, shard);
   const keys = publishedKeys(published);
-  const missing = await missingTasks(tasks, keys, tools.output, parts);
+  const { missing, remade } = await missingTasks(tasks, keys, tools, parts);
   tally.reusedTasks = parts.size;
   const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
   // Who publishes checks the keys: a shard would look at units that are not its own.
@@ -145,7 +145,6 @@ export async function scoreMissing(
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
   }
-  const remade = missing.some((task) => keys.has(keyOf(task)));
   const { converted } = converter;
   const scored = { parts, failures, converted, remade, tally };
   if (missing.length === 0 && toCheck.length === 0) return scored;
@@ -184,21 +183,30 @@ function publishedKeys(published: Manifest | undefined): ReadonlySet<string> {
   return new Set(units.flatMap(({ parts }) => parts.map(({ key }) => key)));
 }
 
+/** The tasks whose parts have to be made, and whether one that is published is among those that are gone. */
 async function missingTasks(
   tasks: readonly Task[],
   published: ReadonlySet<string>,
-  output: Output,
+  { output, temporary }: Pick<ScoreTools, 'output' | 'temporary'>,
   parts: Map<string, StoredPart>,
-): Promise<Task[]> {
+): Promise<{ missing: Task[]; remade: boolean }> {
   const missing: Task[] = [];
+  let remade = false;
   for (const task of tasks) {
+    const key = keyOf(task);
     // What is published is kept by gc as it is; anything else only while it is fresh.
-    if (!published.has(keyOf(task))) await output.touch('parts', keyOf(task));
-    const part = await output.readPart(keyOf(task));
-    if (part === undefined) missing.push(task);
-    else parts.set(keyOf(task), part);
+    if (!published.has(key)) await output.touch('parts', key);
+    const part = await output.readPart(key);
+    if (part?.statistics !== undefined) {
+      parts.set(key, part);
+      continue;
+    }
+    missing.push(task);
+    // One of before there were statistics is made again, to the same bytes.
+    if (part !== undefined) await output.takeAway('parts', key, temporary);
+    else remade ||= published.has(key);
   }
-  return missing;
+  return { missing, remade };
 }
 
 /** The key of a task's part: known, because a run hashes what it scores. */

@@ -1,6 +1,6 @@
 /** The folder that scoreline owns: what was scored, by key, and the places for all the rest. */
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, makeFolder, removeTree, writeFileWhole } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
 import type { CsvRecord } from '../plan/ledger.js';
-import { parseCsvRecord, parseStoredPart, type StoredPart } from '../plan/manifest.js';
+import { parseCsvRecord, parseScores, parseStoredPart, type StoredPart } from '../plan/manifest.js';
 
 const MARKER = 'scoreline.json';
 const FORMAT = 1;
@@ -140,9 +140,27 @@ export class Output {
     return (await listFolder(this.storeFolder(kind, key))).length > 0;
   }
 
-  /** Whether the store has the scores of a key: what is visible is whole. */
+  /** Whether the store has the scores of a key, with their statistics: what is visible is whole, though it may be damaged. */
   async hasScores(key: string): Promise<boolean> {
-    return (await listFolder(this.scoreFolder(key))).includes('scores.json');
+    try {
+      const text = await readFile(join(this.scoreFolder(key), 'scores.json'), 'utf8');
+      return parseScores(text)?.format !== 1;
+    } catch (error) {
+      // What cannot be read is there: who uses it says what is wrong with it.
+      return errnoOf(error) !== 'ENOENT';
+    }
+  }
+
+  /** Takes what is under a key out of the store in one step, and removes it. `temporary` is a folder of the caller's own. */
+  async takeAway(kind: StoreKind, key: string, temporary: string): Promise<void> {
+    const away = join(temporary, `${kind}-${key}`);
+    try {
+      await rename(this.storeFolder(kind, key), away);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return;
+      throw systemError(error, `cannot remove ${shown(this.storeFolder(kind, key))}`);
+    }
+    await removeTree(away);
   }
 
   /** The part of a key, if the store has it. Throws `environment` when it is damaged. */

@@ -1,10 +1,10 @@
 /** Looks for damage: is everything that was published and stored still what it was? */
-import { lstat, readFile, rename } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { errnoOf, messageOf, ScorelineError } from '../base/errors.js';
-import { linkTarget, listFolder, listTree, removeTree } from '../base/files.js';
+import { linkTarget, listFolder, listTree } from '../base/files.js';
 import { hashFile, sha256, stampText } from '../base/hash.js';
-import type { StoredFile } from '../plan/ledger.js';
+import { STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
 import {
   type Manifest,
   manifestText,
@@ -250,12 +250,15 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
   const names = await listFolder(folder);
   try {
     if (kind === 'parts') {
-      const part = (await checker.output.readPart(key))?.part;
-      if (part === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
+      const stored = await checker.output.readPart(key);
+      if (stored === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
+      const { part, statistics } = stored;
       const data = names.find((name) => name.startsWith('data.')) ?? 'data';
       const bad =
         part.quarantine === null ? [] : await check('quarantine.parquet', part.quarantine);
-      return [...(await check(data, part.data)), ...bad];
+      const counted =
+        statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics });
+      return [...(await check(data, part.data)), ...bad, ...counted];
     }
     if (kind === 'csv') {
       const record = await checker.output.readCsv(key);
@@ -266,11 +269,12 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     }
     const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
     if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
-    const { scores, bad } = record.files ?? {};
+    const { scores, bad, statistics } = record.files ?? {};
     const ofBad = bad == null ? [] : await check('bad.parquet', { sha256: bad });
     return [
       ...(await check('scores.parquet', scores === undefined ? {} : { sha256: scores })),
       ...ofBad,
+      ...(statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics })),
     ];
   } catch (error) {
     return [checker.found(folder, messageOf(error))];
@@ -285,26 +289,9 @@ async function removeStored(
   repairs: Map<string, string>,
 ): Promise<void> {
   for (const { path, kind, key } of damage) {
-    await takeAway(output, kind, key, temporary);
+    await output.takeAway(kind, key, temporary);
     repairs.set(path, 'removed from the store');
   }
-}
-
-/** Takes what is under a key out of the store in one step, and removes it. */
-async function takeAway(
-  output: Output,
-  kind: StoreKind,
-  key: string,
-  temporary: string,
-): Promise<void> {
-  const away = join(temporary, `${kind}-${key}`);
-  try {
-    await rename(output.storeFolder(kind, key), away);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  await removeTree(away);
 }
 
 /** Publishes a damaged snapshot anew from the store, or has the next run make again what the store lacks. */
@@ -340,7 +327,7 @@ async function mendLatest(
   await output.withTemporary(async (temporary) => {
     for (const { unit, kind } of lacking) {
       const parts = kind === 'csv' ? (unitOf(snapshot.manifest, unit)?.parts ?? []) : [];
-      for (const { key } of parts) await takeAway(output, 'parts', key, temporary);
+      for (const { key } of parts) await output.takeAway('parts', key, temporary);
     }
   });
 }

@@ -17,7 +17,7 @@ import {
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { putFolderIfAbsent } from '../base/files.js';
-import { canonicalJson, hashFile } from '../base/hash.js';
+import { canonicalJson, hashFile, sha256 } from '../base/hash.js';
 import {
   balances,
   dataExtension,
@@ -25,11 +25,14 @@ import {
   type InputLedger,
   type PartRecord,
   type ScoresRecord,
+  STATISTICS_FILE,
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { Statistics } from '../stats/column.js';
+import { encodeStatistics } from '../stats/encode.js';
 import type { OutputColumn } from './model-run.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
@@ -110,7 +113,7 @@ export class ScoreTable {
   }
 
   /** Writes the scores below the attempt's own folder; `putInStore` makes them visible. */
-  async write(order: TaskOrder, record: ScoresRecord): Promise<void> {
+  async write(order: TaskOrder, record: ScoresRecord, statistics: Statistics): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await mkdir(folder, { recursive: true });
     const columns = this.outputs.map(({ element, width }, i) => {
@@ -131,7 +134,11 @@ export class ScoreTable {
     const digestOf = async (name: string): Promise<string> =>
       (await hashFile(join(folder, name))).sha256;
     const bad = this.bad.length === 0 ? null : await digestOf('bad.parquet');
-    const files = { scores: await digestOf('scores.parquet'), bad };
+    const files = {
+      scores: await digestOf('scores.parquet'),
+      bad,
+      statistics: await writeStatistics(folder, statistics),
+    };
     await writeFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
   }
 
@@ -162,6 +169,13 @@ export class ScoreTable {
   }
 }
 
+/** Writes statistics below a folder; gives their digest. */
+async function writeStatistics(folder: string, statistics: Statistics): Promise<string> {
+  const text = `${canonicalJson(encodeStatistics(statistics))}\n`;
+  await writeFile(join(folder, STATISTICS_FILE), text);
+  return sha256(text);
+}
+
 function damagedScores(path: string): ScorelineError {
   return new ScorelineError(
     'environment',
@@ -176,7 +190,8 @@ async function createBadTable(database: Database): Promise<void> {
   );
 }
 
-function distinctOutputs(columns: readonly OutputBinding[]) {
+/** The outputs of the model behind some columns, each once, in the order of the table of scores. */
+export function distinctOutputs(columns: readonly OutputBinding[]) {
   const outputs = new Map<string, { name: string; element: ElementType; width: number }>();
   for (const { output, element, width } of columns) {
     outputs.set(output, {
@@ -243,7 +258,7 @@ export async function writePart(
   database: Database,
   order: TaskOrder,
   segments: readonly Segment[],
-  inputs: readonly InputLedger[],
+  { inputs, statistics }: Pick<ScoresRecord, 'inputs'> & { readonly statistics: Statistics },
 ): Promise<PartRecord> {
   const folder = join(order.temporaryFolder, 'part');
   await mkdir(folder, { recursive: true });
@@ -281,7 +296,8 @@ export async function writePart(
     data,
     quarantine,
   };
-  await writeFile(join(folder, 'part.json'), `${canonicalJson({ part, inputs })}\n`);
+  const record = { part, inputs, statistics: await writeStatistics(folder, statistics) };
+  await writeFile(join(folder, 'part.json'), `${canonicalJson(record)}\n`);
   return part;
 }
 

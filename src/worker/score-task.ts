@@ -11,6 +11,7 @@ import type { TaskOrder, TaskResult } from './protocol.js';
 import { messageOfRow } from './quarantine.js';
 import { checkUnchanged, type Segment } from './read.js';
 import { openTask, placeText, segmentsOfTask, type TaskTools, taskRow } from './scoring.js';
+import { statisticsOfPart, TaskStatistics } from './statistics.js';
 
 /** Scores the rows of a task, unless its scores are there already, and writes its part. */
 export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<TaskResult> {
@@ -22,7 +23,10 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
       ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }
       : await score(order, segments, tools);
     const started = performance.now();
-    const part = await writePart(tools.database, order, segments, scored.record.inputs);
+    const part = await writePart(tools.database, order, segments, {
+      inputs: scored.record.inputs,
+      statistics: await statisticsOfPart(tools.database, order, segments, scored.statistics),
+    });
     // Before anything is visible: what is in the store under a key must come from the content that the key names.
     await checkUnchanged(order.files);
     await putInStore(order);
@@ -48,6 +52,7 @@ const NOTHING_SCORED = {
   times: { read: 0, prepare: 0, infer: 0, write: 0 },
   batchDependent: undefined,
   quarantined: [],
+  statistics: undefined,
 };
 
 async function score(order: TaskOrder, segments: readonly Segment[], tools: TaskTools) {
@@ -56,6 +61,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   let batchDependent: boolean | undefined;
   let anyScored = false;
   const task = await openTask(order, segments, tools);
+  const statistics = new TaskStatistics(order.scoring.inputs, order.publishing.columns);
   for await (const batch of task.batches) {
     clock.lap('read');
     const features = task.features(batch);
@@ -74,6 +80,9 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     }
     anyScored ||= scored.bad.length < batch.rows;
     clock.lap('infer');
+    statistics.add(features, scored, batch.rows);
+    // What is counted was prepared.
+    clock.lap('prepare');
     await table.append(batch, scored.outputs, scored.bad);
     tools.onProgress(batch.rowEnd - batch.rowStart, null);
     clock.lap('write');
@@ -81,13 +90,19 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   clock.lap('read');
   await table.finish();
   const record: ScoresRecord = {
-    format: 1,
+    format: 2,
     inputs: ledgersOf(order, table.status),
     lossyCasts: [...task.lossyCasts].map(([column, values]) => ({ column, values })),
   };
-  await table.write(order, record);
+  await table.write(order, record, statistics.ofFeatures());
   clock.lap('write');
-  return { record, times: clock.times, batchDependent, quarantined: firstBadRows(order, table) };
+  return {
+    record,
+    times: clock.times,
+    batchDependent,
+    quarantined: firstBadRows(order, table),
+    statistics: statistics.ofOutputs(),
+  };
 }
 
 function firstBadRows(order: TaskOrder, table: ScoreTable): string[] {
