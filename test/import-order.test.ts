@@ -69,6 +69,8 @@ const ORDER = `
   run/prepare.ts
   run/audit.ts
   run/score.ts
+  run/workers.ts
+  run/run-report.ts
   run/run.ts
   run/plan-job.ts
   run/inspect.ts

@@ -1,5 +1,5 @@
 /** What a run did, as data and as text. Pure. */
-import { shown } from '../base/errors.js';
+import { type ErrorCode, shown } from '../base/errors.js';
 import type { Ledger } from '../plan/ledger.js';
 
 /** Where the time of a run went, in ms: summed over workers, but for the wall. */
@@ -15,8 +15,15 @@ export interface RunTimes {
   readonly publish: number;
 }
 
-/** How a run ended. */
-export type RunOutcome = 'published' | 'unchanged' | 'scored' | 'staged' | 'failed';
+/** How a run ended; `partial`: the whole units are published, others could not be scored. */
+export type RunOutcome = 'published' | 'partial' | 'unchanged' | 'scored' | 'staged' | 'failed';
+
+/** Something for which a unit could not be scored. */
+export interface UnitFailure {
+  readonly unit: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
 
 /** The report of a run. */
 export interface RunReport {
@@ -36,6 +43,8 @@ export interface RunReport {
     readonly bad: number;
     readonly notReady: readonly string[];
   };
+  /** Of every unit that could not be scored: why. A unit has a failure for each of its files that is to blame. */
+  readonly failures: readonly UnitFailure[];
   readonly tasks: { readonly scored: number; readonly reused: number };
   /** All rows of the units that the run covers, scored now or before. */
   readonly ledger: Ledger;
@@ -97,7 +106,15 @@ export function reportLines(report: RunReport): string[] {
       `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
     `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
     ...noteLines(report),
+    ...failedLine(report),
     ...publishedLine(report),
+  ];
+}
+
+function failedLine({ outcome, units }: RunReport): string[] {
+  if (outcome !== 'partial') return [];
+  return [
+    `failed     ${plural(units.bad, 'partition')}, as the errors say; the others are published`,
   ];
 }
 

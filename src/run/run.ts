@@ -1,20 +1,20 @@
 /** One run of a job: plan, score what is missing, audit, publish. */
-import { appendFileSync, statSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import { makeFolder, removeTree } from '../base/files.js';
-import { canonicalJson, sha256 } from '../base/hash.js';
-import { usableCores, usableMemoryBytes } from '../base/machine.js';
-import type { Dataset } from '../plan/dataset.js';
+import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
+import { type UnitRecord, unitOf } from '../plan/manifest.js';
+import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
-import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
-import { tooManyBadRows, unitRecord } from './audit.js';
+import type { RunReport } from '../report/report.js';
+import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
 import { record, runIdOf } from './history.js';
-import { Pool, WorkerDied } from './pool.js';
+import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
+import { allFailures, type Progress, reportOf } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
   latestSnapshot,
@@ -25,6 +25,7 @@ import {
 } from './snapshot.js';
 import { stage } from './staged.js';
 import { Output } from './store.js';
+import { openWorkers, wantedWorkers } from './workers.js';
 
 /** What a run takes from outside. */
 export interface RunOptions {
@@ -32,6 +33,8 @@ export interface RunOptions {
   readonly selection?: Selection | undefined;
   /** The share of the tasks to score, of how many: nothing is published then. */
   readonly shard?: Shard | undefined;
+  /** Whether units that cannot be scored leave the others to be published; the run fails all the same. */
+  readonly keepGoing?: boolean | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Publishes also what was reverted, and says why: it is kept in the report. */
@@ -51,26 +54,13 @@ export class RunFailed extends Error {
   }
 }
 
-/** What is known of a run so far: its report can be made of it at any moment. */
-interface Progress {
-  readonly runId: string;
-  readonly startedMs: number;
-  readonly because: string | undefined;
-  readonly notes: string[];
-  workers: number;
-  pool: Pool | undefined;
-  prepared: Prepared | undefined;
-  scored: Scored | undefined;
-  ledger: Ledger | undefined;
-  describedMs: number;
-  publishMs: number;
-}
-
 /**
- * Runs a job: scores every task whose part is not in the store, and publishes all units or none. Resolves with the
- * report when something was published or nothing was to do; throws `RunFailed` when the run began and failed.
+ * Runs a job: scores every task whose part is not in the store, and publishes all units or none; with `keepGoing`, all
+ * that are whole. Resolves with the report when something was published or nothing was to do; throws `RunFailed` when the
+ * run began and failed, and when it published some units and others could not be scored. Throws `usage`.
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunReport> {
+  refuseIdleOptions(options);
   // Where there is no output yet, none is made for a job that would publish into its own input.
   const selection = options.selection ?? EVERYTHING;
   if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
@@ -83,7 +73,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     startedMs: performance.now(),
     because: options.because,
     notes: [],
-    workers: job.run.workers === 'auto' ? usableCores() : job.run.workers,
+    workers: wantedWorkers(job),
     pool: undefined,
     prepared: undefined,
     scored: undefined,
@@ -94,40 +84,66 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
-    const { outcome, snapshot } = await execute({
-      job,
-      output,
-      temporary,
-      options: logged,
-      progress,
-    });
+    const scope = { job, output, temporary, options: logged, progress };
+    const { outcome, snapshot, failure } = await execute(scope);
     const report = reportOf(job, progress, {
-      outcome,
+      outcome: failure === undefined ? outcome : 'partial',
+      published: outcome === 'published',
       snapshot,
       path: snapshot?.folder,
-      error: null,
+      error: failure === undefined ? null : failure.message,
     });
     await record(output, report);
+    if (failure !== undefined) throw new RunFailed(report, failure);
     return report;
   } catch (error) {
-    const failure =
-      error instanceof Staged
-        ? { outcome: 'staged' as const, path: error.folder, cause: error.cause }
-        : { outcome: 'failed' as const, path: undefined, cause: error };
-    const snapshot = await latestSnapshot(output).catch(() => undefined);
-    const report = reportOf(job, progress, {
-      ...failure,
-      snapshot,
-      error: messageOf(failure.cause),
-    });
-    // The failure itself is what the user has to hear of, even where its record cannot be written.
-    await record(output, report).catch(() => undefined);
-    throw new RunFailed(report, failure.cause);
+    if (error instanceof RunFailed) throw error;
+    throw await failed(error, { job, output, progress, options });
   } finally {
     options.signal?.removeEventListener('abort', stop);
     await progress.pool?.close();
     await removeTree(temporary);
   }
+}
+
+function refuseIdleOptions({ shard, keepGoing }: RunOptions): void {
+  if (shard === undefined) return;
+  if (keepGoing === true)
+    throw new ScorelineError(
+      'usage',
+      '--keep-going: does not go with --shard, which publishes nothing; give it to the run that publishes',
+    );
+}
+
+/** Records a run that failed; its error is the answer. */
+async function failed(
+  error: unknown,
+  { job, output, progress, options }: Omit<RunScope, 'temporary'>,
+): Promise<RunFailed> {
+  const staged = error instanceof Staged;
+  const cause = withFailures(staged ? error.cause : error, progress, options);
+  const report = reportOf(job, progress, {
+    outcome: staged ? 'staged' : 'failed',
+    published: false,
+    snapshot: await latestSnapshot(output).catch(() => undefined),
+    path: staged ? error.folder : undefined,
+    error: messageOf(cause),
+  });
+  // The failure itself is what the user has to hear of, even where its record cannot be written.
+  await record(output, report).catch(() => undefined);
+  return new RunFailed(report, cause);
+}
+
+/** An error with the units that a run which keeps going had passed over before it. */
+function withFailures(
+  cause: unknown,
+  { prepared, scored }: Progress,
+  { keepGoing }: RunOptions,
+): unknown {
+  if (keepGoing !== true || !(cause instanceof ScorelineError)) return cause;
+  const passedOver = failureOf(allFailures(prepared, scored));
+  if (passedOver === undefined || passedOver.message === cause.message) return cause;
+  return new ScorelineError(cause.code, `${cause.message}\n${passedOver.message}`, { cause });
 }
 
 /** A run that ended in the staging area: `cause` is the gate's error. */
@@ -148,15 +164,29 @@ interface RunScope {
   readonly progress: Progress;
 }
 
-async function execute(
-  scope: RunScope,
-): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+/** What a run came to; `failure` is that of the units that it passed over. */
+interface Ended {
+  readonly outcome: 'published' | 'unchanged' | 'scored';
+  readonly snapshot: Snapshot | undefined;
+  readonly failure?: ScorelineError | undefined;
+}
+
+async function execute(scope: RunScope): Promise<Ended> {
   const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
   const dataset = await listInput(job, options.selection ?? EVERYTHING);
   const pool = (): Pool => {
     throwIfInterrupted(options);
-    progress.pool ??= openPool(scope, dataset);
+    progress.pool ??= openWorkers({
+      job,
+      allowedFolders: [dataset.root, output.root],
+      temporary: scope.temporary,
+      onProgress: (rows) => options.onEvent({ type: 'progress', rows }),
+      onFewer: (workers, why) => {
+        progress.workers = workers;
+        progress.notes.push(why);
+      },
+    });
     return progress.pool;
   };
   const nowNs = (): bigint => BigInt(options.now().getTime()) * 1_000_000n;
@@ -191,7 +221,7 @@ async function scoreAndPublish(
   prepared: Prepared,
   base: Snapshot | undefined,
   pool: () => Pool,
-): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+): Promise<Ended> {
   const { shard, onEvent } = options;
   const tools = { output, temporary, pool, shard, onEvent };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
@@ -202,13 +232,15 @@ async function scoreAndPublish(
     );
   }
   const publishing = performance.now();
-  refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
+  const failure = failureOf(allFailures(prepared, scored));
+  const whole = prepared.units.filter(({ unit }) => !scored.failures.has(unit));
+  if (failure !== undefined && (options.keepGoing !== true || whole.length === 0)) throw failure;
   if (shard !== undefined) {
     progress.ledger = scored.tally.ledger;
     return { outcome: 'scored', snapshot: base };
   }
   const publication = {
-    ...audit(prepared, scored),
+    ...audit(whole, prepared, scored),
     anew: scored.remade,
     evenReverted: options.because !== undefined,
   };
@@ -227,13 +259,17 @@ async function scoreAndPublish(
   throwIfInterrupted(options);
   const published = await publish(output, publication, base, temporary);
   progress.publishMs = performance.now() - publishing;
-  if (published !== undefined) return { outcome: 'published', snapshot: published };
-  return { outcome: 'unchanged', snapshot: await latestSnapshot(output) };
+  if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
+  return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
 }
 
-function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
+function audit(
+  whole: readonly UnitPlan[],
+  prepared: Prepared,
+  { parts, converted }: Scored,
+): Publication {
   const units = new Map<string, UnitRecord>();
-  for (const unit of prepared.units) {
+  for (const unit of whole) {
     const unitParts = unit.tasks.map((task) => parts.get(keyOf(task))!);
     units.set(unit.unit, unitRecord(unit, unitParts, prepared, converted));
   }
@@ -253,19 +289,6 @@ function ledgerOf(units: readonly UnitRecord[]): Ledger {
   return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
-/** Every file that could not be scored, in one error. */
-function refuseFailures(units: readonly (readonly Error[])[]): void {
-  const isChange = (error: Error): boolean =>
-    error instanceof ScorelineError && error.code === 'changed';
-  // A file that was rewritten meanwhile is the cause of whatever else went wrong in its unit.
-  const errors = units.flatMap((unit) => (unit.some(isChange) ? unit.filter(isChange) : unit));
-  if (errors.length === 0) return;
-  const changed = errors.every(isChange);
-  const lines = errors.slice(0, 20).map(messageOf);
-  if (errors.length > 20) lines.push(`… and ${errors.length - 20} more`);
-  throw new ScorelineError(changed ? 'changed' : 'input', lines.join('\n'), { cause: errors[0] });
-}
-
 function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const notes: string[] = [];
   if (dataset.notReady.length > 0) {
@@ -281,88 +304,6 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);
   return notes;
-}
-
-/** What a worker needs besides its copy of the model. */
-const WORKER_BYTES = 320 * 2 ** 20;
-/** What a model takes in memory, in sizes of its file. */
-const MODEL_COPIES = 3;
-const DUCKDB_BYTES = 512 * 2 ** 20;
-
-/** The pool of a run: as many workers as cores and memory hold. */
-function openPool(
-  { job, output, temporary, options, progress }: RunScope,
-  { root }: Dataset,
-): Pool {
-  const memory = usableMemoryBytes();
-  const modelBytes = statSync(job.model.path, { throwIfNoEntry: false })?.size ?? 0;
-  const fit = Math.max(1, Math.floor((0.8 * memory) / (WORKER_BYTES + MODEL_COPIES * modelBytes)));
-  if (fit < progress.workers) {
-    progress.notes.push(
-      `memory holds ${fit} copies of the model: that many workers, not ${progress.workers}`,
-    );
-    progress.workers = fit;
-  }
-  return new Pool({
-    size: progress.workers,
-    timeoutMs: job.run.batchTimeoutMs,
-    setupFor: (worker) => ({
-      memoryLimitBytes: Math.min(DUCKDB_BYTES, (0.5 * memory) / progress.workers),
-      temporaryFolder: join(temporary, `spill-${worker}`),
-      allowedFolders: [root, output.root],
-    }),
-    onProgress: (_worker, rows) => options.onEvent({ type: 'progress', rows }),
-  });
-}
-
-function reportOf(
-  job: Job,
-  progress: Progress,
-  end: {
-    outcome: RunOutcome;
-    snapshot: Snapshot | undefined;
-    path: string | undefined;
-    error: string | null;
-  },
-): RunReport {
-  const { prepared, scored } = progress;
-  const tally = scored?.tally;
-  const times: RunTimes = {
-    wall: performance.now() - progress.startedMs,
-    describe: progress.describedMs,
-    ...(tally?.times ?? { read: 0, prepare: 0, infer: 0, write: 0 }),
-    publish: progress.publishMs,
-  };
-  return {
-    format: 1,
-    runId: progress.runId,
-    job: job.name,
-    outcome: end.outcome,
-    snapshot: end.snapshot?.number ?? null,
-    path: end.path ?? null,
-    manifest:
-      end.outcome === 'published' && end.snapshot !== undefined
-        ? sha256(manifestText(end.snapshot.manifest))
-        : null,
-    because: progress.because ?? null,
-    units: {
-      planned: prepared?.units.length ?? 0,
-      bad: (prepared?.badUnits.size ?? 0) + (scored?.failures.size ?? 0),
-      notReady: prepared?.dataset.notReady ?? [],
-    },
-    tasks: { scored: tally?.scoredTasks ?? 0, reused: tally?.reusedTasks ?? 0 },
-    ledger: progress.ledger ?? { rows: 0, scored: 0, quarantined: 0, filtered: 0 },
-    rowsThisRun: tally?.ledger.rows ?? 0,
-    lossyCasts: [...(tally?.lossyCasts ?? [])]
-      .map(([column, values]) => ({ column, values }))
-      .sort((a, b) => (a.column < b.column ? -1 : 1)),
-    notes: progress.notes,
-    workers: progress.workers,
-    device: prepared?.scoring.device ?? 'cpu',
-    times,
-    peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
-    error: end.error,
-  };
 }
 
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */

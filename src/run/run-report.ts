@@ -1,0 +1,99 @@
+/** What is known of a run while it goes on, and the report that is made of it. */
+
+import { messageOf, ScorelineError } from '../base/errors.js';
+import { sha256 } from '../base/hash.js';
+import type { Job } from '../plan/job.js';
+import type { Ledger } from '../plan/ledger.js';
+import { manifestText } from '../plan/manifest.js';
+import type { RunOutcome, RunReport, RunTimes, UnitFailure } from '../report/report.js';
+import type { Pool } from './pool.js';
+import type { Prepared } from './prepare.js';
+import type { Scored } from './score.js';
+import type { Snapshot } from './snapshot.js';
+
+/** What is known of a run so far: its report can be made of it at any moment. */
+export interface Progress {
+  readonly runId: string;
+  readonly startedMs: number;
+  readonly because: string | undefined;
+  readonly notes: string[];
+  workers: number;
+  pool: Pool | undefined;
+  prepared: Prepared | undefined;
+  scored: Scored | undefined;
+  ledger: Ledger | undefined;
+  describedMs: number;
+  publishMs: number;
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly outcome: RunOutcome;
+  /** What is published after the run, and whether it was this run that published it. */
+  readonly snapshot: Snapshot | undefined;
+  readonly published: boolean;
+  readonly path: string | undefined;
+  readonly error: string | null;
+}
+
+/** The report of a run. */
+export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
+  const { prepared, scored } = progress;
+  const tally = scored?.tally;
+  const times: RunTimes = {
+    wall: performance.now() - progress.startedMs,
+    describe: progress.describedMs,
+    ...(tally?.times ?? { read: 0, prepare: 0, infer: 0, write: 0 }),
+    publish: progress.publishMs,
+  };
+  const failures = failuresOf(prepared, scored);
+  return {
+    format: 1,
+    runId: progress.runId,
+    job: job.name,
+    outcome: end.outcome,
+    snapshot: end.snapshot?.number ?? null,
+    path: end.path ?? null,
+    manifest:
+      end.published && end.snapshot !== undefined
+        ? sha256(manifestText(end.snapshot.manifest))
+        : null,
+    because: progress.because ?? null,
+    units: {
+      planned: prepared?.units.length ?? 0,
+      bad: new Set(failures.map(({ unit }) => unit)).size,
+      notReady: prepared?.dataset.notReady ?? [],
+    },
+    failures,
+    tasks: { scored: tally?.scoredTasks ?? 0, reused: tally?.reusedTasks ?? 0 },
+    ledger: progress.ledger ?? { rows: 0, scored: 0, quarantined: 0, filtered: 0 },
+    rowsThisRun: tally?.ledger.rows ?? 0,
+    lossyCasts: [...(tally?.lossyCasts ?? [])]
+      .map(([column, values]) => ({ column, values }))
+      .sort((a, b) => (a.column < b.column ? -1 : 1)),
+    notes: progress.notes,
+    workers: progress.workers,
+    device: prepared?.scoring.device ?? 'cpu',
+    times,
+    peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
+    error: end.error,
+  };
+}
+
+/** Why units could not be scored: each file that is refused, and what tasks and keys met. */
+export function allFailures(
+  prepared: Prepared | undefined,
+  scored: Scored | undefined,
+): ReadonlyMap<string, readonly Error[]> {
+  return new Map([...(prepared?.badUnits ?? []), ...(scored?.failures ?? [])]);
+}
+
+function failuresOf(prepared: Prepared | undefined, scored: Scored | undefined): UnitFailure[] {
+  return [...allFailures(prepared, scored)].flatMap(([unit, errors]) =>
+    errors.map((error) => ({
+      unit,
+      code: error instanceof ScorelineError ? error.code : ('bug' as const),
+      message: messageOf(error),
+    })),
+  );
+}
