@@ -67,6 +67,7 @@ const ORDER = `
   run/pool.ts
   run/describe.ts
   run/prepare.ts
+  run/vanished.ts
   run/audit.ts
   run/score.ts
   run/workers.ts

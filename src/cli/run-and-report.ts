@@ -13,6 +13,7 @@ export async function runAndReport(
       readonly skipUnchanged?: boolean;
       readonly because?: string;
       readonly keepGoing?: boolean;
+      readonly prune?: boolean;
       readonly shard?: { readonly index: number; readonly count: number };
     },
 ): Promise<number> {
@@ -36,6 +37,7 @@ export async function runAndReport(
       selection: selectionOf(options),
       shard: options.shard,
       keepGoing: options.keepGoing,
+      prune: options.prune,
       now: () => new Date(),
       because: options.because,
       signal: abort.signal,

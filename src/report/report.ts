@@ -42,6 +42,9 @@ export interface RunReport {
     readonly planned: number;
     readonly bad: number;
     readonly notReady: readonly string[];
+    /** Published units whose input is there no longer: those that stay, and those that the run dropped. */
+    readonly vanished: readonly string[];
+    readonly pruned: readonly string[];
   };
   /** Of every unit that could not be scored: why. A unit has a failure for each of its files that is to blame. */
   readonly failures: readonly UnitFailure[];

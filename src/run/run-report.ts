@@ -17,6 +17,8 @@ export interface Progress {
   readonly startedMs: number;
   readonly because: string | undefined;
   readonly notes: string[];
+  /** Published units whose input is there no longer. */
+  vanished: readonly string[];
   workers: number;
   pool: Pool | undefined;
   prepared: Prepared | undefined;
@@ -32,6 +34,8 @@ export interface RunEnd {
   /** What is published after the run, and whether it was this run that published it. */
   readonly snapshot: Snapshot | undefined;
   readonly published: boolean;
+  /** The units that it dropped. */
+  readonly pruned: readonly string[];
   readonly path: string | undefined;
   readonly error: string | null;
 }
@@ -63,6 +67,8 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
       planned: prepared?.units.length ?? 0,
       bad: new Set(failures.map(({ unit }) => unit)).size,
       notReady: prepared?.dataset.notReady ?? [],
+      vanished: progress.vanished.filter((unit) => !end.pruned.includes(unit)),
+      pruned: end.pruned,
     },
     failures,
     tasks: { scored: tally?.scoredTasks ?? 0, reused: tally?.reusedTasks ?? 0 },

@@ -25,6 +25,7 @@ import {
 } from './snapshot.js';
 import { stage } from './staged.js';
 import { Output } from './store.js';
+import { listOrVanished, vanishedUnits } from './vanished.js';
 import { openWorkers, wantedWorkers } from './workers.js';
 
 /** What a run takes from outside. */
@@ -35,6 +36,8 @@ export interface RunOptions {
   readonly shard?: Shard | undefined;
   /** Whether units that cannot be scored leave the others to be published; the run fails all the same. */
   readonly keepGoing?: boolean | undefined;
+  /** Whether to drop what is published of the selection and is in the input no longer. */
+  readonly prune?: boolean | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Publishes also what was reverted, and says why: it is kept in the report. */
@@ -73,6 +76,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     startedMs: performance.now(),
     because: options.because,
     notes: [],
+    vanished: [],
     workers: wantedWorkers(job),
     pool: undefined,
     prepared: undefined,
@@ -89,6 +93,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     const report = reportOf(job, progress, {
       outcome: failure === undefined ? outcome : 'partial',
       published: outcome === 'published',
+      pruned: options.prune === true ? progress.vanished : [],
       snapshot,
       path: snapshot?.folder,
       error: failure === undefined ? null : failure.message,
@@ -106,13 +111,13 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   }
 }
 
-function refuseIdleOptions({ shard, keepGoing }: RunOptions): void {
-  if (shard === undefined) return;
-  if (keepGoing === true)
-    throw new ScorelineError(
-      'usage',
-      '--keep-going: does not go with --shard, which publishes nothing; give it to the run that publishes',
-    );
+function refuseIdleOptions({ shard, keepGoing, prune }: RunOptions): void {
+  const idle = keepGoing === true ? '--keep-going' : prune === true ? '--prune' : undefined;
+  if (shard === undefined || idle === undefined) return;
+  throw new ScorelineError(
+    'usage',
+    `${idle}: does not go with --shard, which publishes nothing; give it to the run that publishes`,
+  );
 }
 
 /** Records a run that failed; its error is the answer. */
@@ -125,6 +130,7 @@ async function failed(
   const report = reportOf(job, progress, {
     outcome: staged ? 'staged' : 'failed',
     published: false,
+    pruned: [],
     snapshot: await latestSnapshot(output).catch(() => undefined),
     path: staged ? error.folder : undefined,
     error: messageOf(cause),
@@ -174,7 +180,10 @@ interface Ended {
 async function execute(scope: RunScope): Promise<Ended> {
   const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
-  const dataset = await listInput(job, options.selection ?? EVERYTHING);
+  const { selection = EVERYTHING, prune = false } = options;
+  const published = base?.manifest;
+  const dataset = await listOrVanished(job, selection, { prune, published });
+  progress.vanished = vanishedUnits(published, dataset, job, selection);
   const pool = (): Pool => {
     throwIfInterrupted(options);
     progress.pool ??= openWorkers({
@@ -192,7 +201,7 @@ async function execute(scope: RunScope): Promise<Ended> {
   const nowNs = (): bigint => BigInt(options.now().getTime()) * 1_000_000n;
   const prepared = await prepare(job, dataset, { output, pool, nowNs, hash: true });
   progress.prepared = prepared;
-  progress.notes.push(...datasetNotes(prepared));
+  progress.notes.push(...datasetNotes(prepared), ...vanishedNotes(progress.vanished, prune));
   progress.describedMs = performance.now() - progress.startedMs;
 
   for (let attempt = 1; ; attempt++) {
@@ -241,6 +250,7 @@ async function scoreAndPublish(
   }
   const publication = {
     ...audit(whole, prepared, scored),
+    removals: options.prune === true ? progress.vanished : [],
     anew: scored.remade,
     evenReverted: options.because !== undefined,
   };
@@ -289,14 +299,25 @@ function ledgerOf(units: readonly UnitRecord[]): Ledger {
   return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
+function vanishedNotes(vanished: readonly string[], prune: boolean): string[] {
+  if (vanished.length === 0) return [];
+  const what = prune
+    ? 'no longer in the input, goes with this publication'
+    : 'published, but no longer in the input (--prune drops it)';
+  return [`${what}: ${someOf(vanished)}`];
+}
+
+/** The first names of units, for a line. */
+function someOf(units: readonly string[]): string {
+  const names = units.slice(0, 5).map((unit) => shown(unit === '' ? '.' : unit));
+  return `${names.join(', ')}${units.length > 5 ? `, … (${units.length})` : ''}`;
+}
+
 function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const notes: string[] = [];
   if (dataset.notReady.length > 0) {
-    const names = dataset.notReady.slice(0, 5).map((unit) => shown(unit === '' ? '.' : unit));
-    const more = dataset.notReady.length > 5 ? ', …' : '';
-    notes.push(
-      `not ready, for want of ${shown(job.input.ready ?? '')}: ${names.join(', ')}${more}`,
-    );
+    const { notReady } = dataset;
+    notes.push(`not ready, for want of ${shown(job.input.ready ?? '')}: ${someOf(notReady)}`);
   }
   if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);

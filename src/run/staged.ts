@@ -36,10 +36,14 @@ export async function stage(
   const holders = latest === undefined ? [] : [latest];
   await buildSnapshot(output, merge(publication, latest), building, holders);
   const units = [...publication.units.keys()];
+  const { removals = [] } = publication;
+  const planned = [...units, ...removals];
   const record: StagedRecord = {
     format: 1,
     units,
-    base: base === undefined ? null : { number: base.number, manifest: only(base.manifest, units) },
+    ...(removals.length === 0 ? {} : { removals: [...removals] }),
+    base:
+      base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
     reason: options.reason,
   };
   await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
@@ -79,6 +83,7 @@ export async function publishStaged(
       name: manifest.name,
       extension: manifest.extension,
       units: recordsOf(manifest, record.units),
+      removals: record.removals ?? [],
       evenReverted: options.because !== undefined,
     };
     const holders = [{ folder, manifest }];

@@ -15,6 +15,7 @@ interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly skipUnchanged?: boolean;
   readonly because?: string;
   readonly keepGoing?: boolean;
+  readonly prune?: boolean;
   readonly shard?: ReturnType<typeof shardOf>;
 }
 
@@ -34,6 +35,10 @@ export function addRun(program: Command, exit: (code: number) => void): void {
           .option(
             '--keep-going',
             'publish the partitions that can be scored also when others cannot; the exit code is that of the worst',
+          )
+          .option(
+            '--prune',
+            'drop partitions that are published and in the input no longer; never outside the selection',
           )
           .option('--because <text>', 'publish also what was reverted, and keep why')
           .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
