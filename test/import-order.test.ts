@@ -11,6 +11,7 @@ const ORDER = `
   base/files.ts
   base/zstd.ts
   base/machine.ts
+  base/identity.ts
   base/elements.ts
   base/float16.ts
   base/duckdb.ts
@@ -58,8 +59,10 @@ const ORDER = `
   worker/main.ts
 
   run/store.ts
+  run/chain.ts
   run/snapshot.ts
   run/history.ts
+  run/chain-damage.ts
   run/staged.ts
   run/revert.ts
   run/verify.ts

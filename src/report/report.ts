@@ -25,6 +25,40 @@ export interface UnitFailure {
   readonly message: string;
 }
 
+/** Who did something with an output, when, where, and with which versions; those that it did not need are null. */
+export interface Receipt {
+  readonly user: string | null;
+  readonly uid: number | null;
+  readonly host: string;
+  /** ISO 8601, UTC. */
+  readonly started: string;
+  readonly ended: string;
+  readonly versions: {
+    readonly scoreline: string;
+    readonly node: string;
+    readonly duckdb: string | null;
+    readonly onnxruntime: string | null;
+  };
+}
+
+/** With what a run did it; null where it failed before that was known. */
+export interface RunReceipt extends Receipt {
+  /** The SHA-256 under which `runs/jobs/` keeps the job, with all that the command line set. */
+  readonly job: string;
+  readonly inputs: InputsReceipt | null;
+  /** The SHA-256 of the model file, then those of its external data. */
+  readonly model: readonly string[] | null;
+}
+
+/** What a run read: all files of the units that it covers. */
+export interface InputsReceipt {
+  /** The folder that paths are relative to. */
+  readonly root: string;
+  readonly files: number;
+  /** The SHA-256 of lines as sha256sum prints them for the files, in the order of their paths. */
+  readonly sha256: string;
+}
+
 /** The report of a run. */
 export interface RunReport {
   readonly format: 1;
@@ -36,8 +70,10 @@ export interface RunReport {
   readonly path: string | null;
   /** The digest of the manifest that the run published; null when it published none. */
   readonly manifest: string | null;
-  /** Why what was reverted is published again, in the words of whoever said so. */
+  /** Why what was reverted is published again, in the words of whoever said so; and what was overridden with that. */
   readonly because: string | null;
+  readonly overrides: readonly string[];
+  readonly receipt: RunReceipt;
   readonly units: {
     readonly planned: number;
     readonly bad: number;
@@ -76,6 +112,9 @@ export interface ActReport {
   readonly path: string | null;
   readonly manifest: string | null;
   readonly because: string | null;
+  /** What it overrode: the gate that had failed, a revert. */
+  readonly overrides: readonly string[];
+  readonly receipt: Receipt;
   readonly times: { readonly wall: number };
   readonly error: string | null;
 }

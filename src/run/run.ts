@@ -11,13 +11,16 @@ import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunReport } from '../report/report.js';
 import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
+import { keepJob } from './chain.js';
 import { record, runIdOf } from './history.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
-import { allFailures, type Progress, reportOf } from './run-report.js';
+import { allFailures, librariesOf, type Progress, reportOf } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
+  heldOf,
   latestSnapshot,
+  overriddenReverts,
   PartMissing,
   type Publication,
   publish,
@@ -69,22 +72,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
-  const runId = runIdOf(options.now());
-  const logged = await openLog(output, runId, options);
-  const progress: Progress = {
-    runId,
-    startedMs: performance.now(),
-    because: options.because,
-    notes: [],
-    vanished: [],
-    workers: wantedWorkers(job),
-    pool: undefined,
-    prepared: undefined,
-    scored: undefined,
-    ledger: undefined,
-    describedMs: 0,
-    publishMs: 0,
-  };
+  const progress = newProgress(job, await keepJob(output, jobText(job)), options);
+  const logged = await openLog(output, progress.runId, options);
   const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
@@ -97,6 +86,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       snapshot,
       path: snapshot?.folder,
       error: failure === undefined ? null : failure.message,
+      libraries: await librariesOf(progress.pool),
+      ended: options.now(),
     });
     await record(output, report);
     if (failure !== undefined) throw new RunFailed(report, failure);
@@ -111,6 +102,27 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   }
 }
 
+function newProgress(job: Job, digest: string, { now, because }: RunOptions): Progress {
+  const started = now();
+  return {
+    runId: runIdOf(started),
+    startedMs: performance.now(),
+    started,
+    job: digest,
+    because,
+    notes: [],
+    vanished: [],
+    overrides: [],
+    workers: wantedWorkers(job),
+    pool: undefined,
+    prepared: undefined,
+    scored: undefined,
+    ledger: undefined,
+    describedMs: 0,
+    publishMs: 0,
+  };
+}
+
 function refuseIdleOptions({ shard, keepGoing, prune }: RunOptions): void {
   const idle = keepGoing === true ? '--keep-going' : prune === true ? '--prune' : undefined;
   if (shard === undefined || idle === undefined) return;
@@ -118,6 +130,11 @@ function refuseIdleOptions({ shard, keepGoing, prune }: RunOptions): void {
     'usage',
     `${idle}: does not go with --shard, which publishes nothing; give it to the run that publishes`,
   );
+}
+
+/** A job as it is kept: what it says, and the folder that its paths start from. */
+function jobText({ file, baseDir, source }: Job): string {
+  return `${JSON.stringify({ file: file ?? null, baseDir, job: source }, undefined, 2)}\n`;
 }
 
 /** Records a run that failed; its error is the answer. */
@@ -134,6 +151,8 @@ async function failed(
     snapshot: await latestSnapshot(output).catch(() => undefined),
     path: staged ? error.folder : undefined,
     error: messageOf(cause),
+    libraries: await librariesOf(progress.pool),
+    ended: options.now(),
   });
   // The failure itself is what the user has to hear of, even where its record cannot be written.
   await record(output, report).catch(() => undefined);
@@ -265,6 +284,8 @@ async function scoreAndPublish(
     const folder = await stage(output, publication, base, how);
     throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
   }
+  if (options.because !== undefined)
+    progress.overrides = overriddenReverts(heldOf(publication, base));
   // Whoever stopped a run does not want it published, even where its last tasks ended in time.
   throwIfInterrupted(options);
   const published = await publish(output, publication, base, temporary);

@@ -265,6 +265,16 @@ export function heldOf(
   });
 }
 
+/** What was taken back and is published, or dropped, all the same: a line each. */
+export function overriddenReverts(held: readonly Held[]): string[] {
+  return held.map(({ unit, content, snapshot }) => {
+    const name = shown(unit === '' ? '.' : unit);
+    return content === null
+      ? `partition ${name}: gone as of snapshot ${snapshot}, which was reverted`
+      : `partition ${name}: its content of snapshot ${snapshot}, which was reverted`;
+  });
+}
+
 function checkHeld(publication: Publication, latest: Snapshot | undefined): void {
   if (publication.evenReverted === true) return;
   const back = heldOf(publication, latest);

@@ -17,8 +17,10 @@ import { type ActOptions, act } from './history.js';
 import {
   type Base,
   buildSnapshot,
+  heldOf,
   latestSnapshot,
   merge,
+  overriddenReverts,
   type Publication,
   publish,
 } from './snapshot.js';
@@ -87,6 +89,7 @@ export async function publishStaged(
       evenReverted: options.because !== undefined,
     };
     const holders = [{ folder, manifest }];
+    const latest = await latestSnapshot(output);
     const snapshot = await publish(
       output,
       publication,
@@ -96,7 +99,9 @@ export async function publishStaged(
     );
     // A crash before this leaves it staged: to publish it again changes nothing.
     await remove(folder, temporary);
-    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot };
+    const reverts = options.because === undefined ? [] : heldOf(publication, latest);
+    const overrides = [record.reason, ...overriddenReverts(reverts)];
+    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
   });
 }
 

@@ -13,6 +13,7 @@ import {
   publishedFiles,
   unitOf,
 } from '../plan/manifest.js';
+import { chainDamage } from './chain-damage.js';
 import { act, readHistory } from './history.js';
 import {
   putSnapshot,
@@ -39,6 +40,9 @@ export interface Verification {
   readonly snapshots: readonly number[];
   readonly files: number;
   readonly bytes: number;
+  /** The records of the chain, and the SHA-256 of the newest. */
+  readonly records: number;
+  readonly newestRecord: string | null;
   readonly damage: readonly Damage[];
 }
 
@@ -52,7 +56,7 @@ export interface VerifyOptions {
 }
 
 /**
- * Compares what is published, and all of the store, with what was recorded of it. With `repair`, what is damaged in the store
+ * Compares what is published, and all of the store, with what was recorded of it, and the records with their chain. With `repair`, what is damaged in the store
  * is removed, so that no run uses it; a damaged snapshot is published anew from the store where that has all of it, else
  * the next run makes again what it lacks.
  */
@@ -69,10 +73,13 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   }
   const staged = options.all ? await stagedDamage(checker) : [];
   const current = await currentDamage(output, numbers.at(-1));
+  const chain = await chainDamage(output);
   const repairs = new Map<string, string>();
   if (options.repair) {
     if (current.length > 0) await repairCurrent(output);
     for (const { path } of current) repairs.set(path, 'names it again');
+    for (const { path, mend } of chain.damage)
+      if (mend !== undefined) repairs.set(path, await mend());
     await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
     const latest = snapshots.get(numbers.at(-1) ?? 0);
     if (latest !== undefined) await mendLatest(output, latest, options.now, repairs);
@@ -82,7 +89,9 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
     snapshots: checked,
     files: checker.files,
     bytes: checker.bytes,
-    damage: [...damage, ...stored].map(({ path, problem }) => ({
+    records: chain.records,
+    newestRecord: chain.newest,
+    damage: [...damage, ...stored, ...chain.damage].map(({ path, problem }) => ({
       path,
       problem,
       repair: repairs.get(path) ?? null,

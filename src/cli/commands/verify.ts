@@ -1,7 +1,7 @@
 /** `scoreline verify`: is everything that was published still what it was? */
 import type { Command } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
-import type { Verification } from '../../index.js';
+import type { Damage, Verification } from '../../index.js';
 import { withOutputOptions } from '../options.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
@@ -18,7 +18,7 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
       .command('verify <output>')
       .summary('look for damage in what is published and stored')
       .description(
-        'Compares what is published, and all that is stored, with the digests that were recorded, and names each file that is damaged or missing.',
+        'Compares what is published, and all that is stored, with the digests that were recorded, and the records with their chain; names each file that is damaged or missing.',
       )
       .option('--all', 'look at older snapshots too, and at what is staged')
       .option(
@@ -35,22 +35,26 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
           repair: repair === true,
         });
         terminal.result(verificationLines(found), found);
-        const left = found.damage.filter((one) => one.repair === null).length;
-        if (left > 0) throw new ScorelineError('environment', whatToDo(left, repair === true));
+        const left = found.damage.filter((one) => one.repair === null);
+        if (left.length > 0)
+          throw new ScorelineError('environment', whatToDo(left, repair === true));
         return 0;
       }),
     );
   });
 }
 
-function whatToDo(left: number, repaired: boolean): string {
-  const what = left === 1 ? '1 file is damaged' : `${left} files are damaged`;
+function whatToDo(left: readonly Damage[], repaired: boolean): string {
+  const what = left.length === 1 ? '1 file is damaged' : `${left.length} files are damaged`;
+  if (left.every(({ path }) => /^runs\/(?:chain|jobs)\//.test(path)))
+    return `${what}: records are never mended; only a copy brings back what they were`;
   return repaired
     ? `${what}: run the job again, then verify; what has no input any more, "scoreline revert" or a copy brings back`
     : `${what}: see "scoreline verify --repair"`;
 }
 
-function verificationLines({ damage, files, bytes, snapshots }: Verification): string[] {
+function verificationLines(found: Verification): string[] {
+  const { damage, files, bytes, snapshots, records, newestRecord } = found;
   const mebibytes = Math.ceil(bytes / 2 ** 20).toLocaleString('en-US');
   const which =
     snapshots.length === 0
@@ -61,6 +65,9 @@ function verificationLines({ damage, files, bytes, snapshots }: Verification): s
       ({ path, problem, repair }) =>
         `${shown(path, 400)}: ${problem}${repair === null ? '' : ` (${repair})`}`,
     ),
+    ...(newestRecord === null
+      ? []
+      : [`${records.toLocaleString('en-US')} records, the newest ${newestRecord}`]),
     `${files.toLocaleString('en-US')} files looked at, ${mebibytes} MiB read: ${which}; ${damage.length === 0 ? 'no damage' : `damaged: ${damage.length}`}`,
   ];
 }
