@@ -54,7 +54,9 @@ const ORDER = `
   worker/inspect-csv.ts
   worker/inspect.ts
   worker/part.ts
+  worker/scoring.ts
   worker/score-task.ts
+  worker/probe.ts
   worker/watchdog.ts
   worker/main.ts
 
@@ -72,6 +74,7 @@ const ORDER = `
   run/prepare.ts
   run/vanished.ts
   run/audit.ts
+  run/attempt.ts
   run/score.ts
   run/workers.ts
   run/run-report.ts

@@ -12,6 +12,7 @@ import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunReport } from '../report/report.js';
 import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
 import { keepJob } from './chain.js';
+import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
@@ -79,6 +80,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   try {
     const scope = { job, output, temporary, options: logged, progress };
     const { outcome, snapshot, failure } = await execute(scope);
+    if (outcome === 'published') await collect(output, job, progress, options.now);
     const report = reportOf(job, progress, {
       outcome: failure === undefined ? outcome : 'partial',
       published: outcome === 'published',
@@ -171,6 +173,20 @@ function withFailures(
   return new ScorelineError(cause.code, `${cause.message}\n${passedOver.message}`, { cause });
 }
 
+/** Removes what publishing has made old. That it cannot be done takes nothing from what is published. */
+async function collect(
+  output: Output,
+  job: Job,
+  progress: Progress,
+  now: () => Date,
+): Promise<void> {
+  try {
+    await gc(output, { keep: job.output.keepSnapshots, dryRun: false, now });
+  } catch (error) {
+    progress.notes.push(`old snapshots stay: ${messageOf(error)}`);
+  }
+}
+
 /** A run that ended in the staging area: `cause` is the gate's error. */
 class Staged extends Error {
   readonly folder: string;
@@ -210,9 +226,10 @@ async function execute(scope: RunScope): Promise<Ended> {
       allowedFolders: [dataset.root, output.root],
       temporary: scope.temporary,
       onProgress: (rows) => options.onEvent({ type: 'progress', rows }),
-      onFewer: (workers, why) => {
+      onFewer: (workers, why, wasKilled) => {
         progress.workers = workers;
         progress.notes.push(why);
+        if (wasKilled) options.onEvent({ type: 'fewer-workers', workers });
       },
     });
     return progress.pool;

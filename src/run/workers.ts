@@ -24,8 +24,8 @@ export function openWorkers(options: {
   /** Where they may spill. */
   readonly temporary: string;
   readonly onProgress: (rows: number) => void;
-  /** Told when there are fewer than the job wants, and why. */
-  readonly onFewer: (workers: number, why: string) => void;
+  /** Told when there are fewer than the job wants, and why: from the start, or because one was killed. */
+  readonly onFewer: (workers: number, why: string, wasKilled: boolean) => void;
 }): Pool {
   const { job, temporary, allowedFolders } = options;
   const memory = usableMemoryBytes();
@@ -37,6 +37,7 @@ export function openWorkers(options: {
     options.onFewer(
       size,
       `memory holds ${fit} copies of the model: that many workers, not ${wanted}`,
+      false,
     );
   }
   return new Pool({
@@ -48,5 +49,11 @@ export function openWorkers(options: {
       allowedFolders,
     }),
     onProgress: (_worker, rows) => options.onProgress(rows),
+    onFewer: (workers) =>
+      options.onFewer(
+        workers,
+        `a worker was killed, as happens when memory runs out: went on with ${workers}`,
+        true,
+      ),
   });
 }
