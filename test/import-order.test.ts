@@ -57,6 +57,7 @@ const ORDER = `
   worker/scoring.ts
   worker/score-task.ts
   worker/probe.ts
+  worker/compare.ts
   worker/watchdog.ts
   worker/main.ts
 
@@ -79,6 +80,7 @@ const ORDER = `
   run/workers.ts
   run/run-report.ts
   run/run.ts
+  run/rescore.ts
   run/plan-job.ts
   run/inspect.ts
 

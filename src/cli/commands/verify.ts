@@ -1,14 +1,15 @@
 /** `scoreline verify`: is everything that was published still what it was? */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
-import type { Damage, Verification } from '../../index.js';
+import type { Damage, Output, Rescored, Verification } from '../../index.js';
 import { withOutputOptions } from '../options.js';
-import type { TerminalOptions } from '../terminal.js';
+import type { Terminal, TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
 interface VerifyFlags extends TerminalOptions {
   readonly all?: boolean;
   readonly repair?: boolean;
+  readonly rescore?: number;
 }
 
 /** Adds the command. */
@@ -24,8 +25,13 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
       .option(
         '--repair',
         'remove what is damaged from the store, and publish anew what is there whole; the next run makes the rest again',
+      )
+      .option(
+        '--rescore <share>',
+        'score this share of what is published again, such as 1%, and compare every value',
+        shareOf,
       ),
-  ).action(async (folder: string, { all, repair, ...options }: VerifyFlags) => {
+  ).action(async (folder: string, { all, repair, rescore: share, ...options }: VerifyFlags) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {
         const { verify } = await import('../../index.js');
@@ -34,14 +40,80 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
           all: all === true,
           repair: repair === true,
         });
-        terminal.result(verificationLines(found), found);
+        const rescored =
+          share === undefined ? undefined : await scoreAgain(output, share, terminal);
+        terminal.result(
+          [...verificationLines(found), ...(rescored === undefined ? [] : rescoredLines(rescored))],
+          rescored === undefined ? found : { ...found, rescored },
+        );
         const left = found.damage.filter((one) => one.repair === null);
         if (left.length > 0)
           throw new ScorelineError('environment', whatToDo(left, repair === true));
+        if (rescored !== undefined) refuseDifferent(rescored);
         return 0;
       }),
     );
   });
+}
+
+function shareOf(text: string): number {
+  const percent = Number(/^(\d{1,3}(?:\.\d{1,9})?)%$/.exec(text)?.[1]);
+  if (!(percent > 0 && percent <= 100))
+    throw new InvalidArgumentError('expected a percentage above 0, such as 1%');
+  return percent / 100;
+}
+
+async function scoreAgain(output: Output, share: number, terminal: Terminal): Promise<Rescored> {
+  const { rescore } = await import('../../index.js');
+  const progress = await terminal.progress();
+  try {
+    return await rescore(output, {
+      share,
+      now: () => new Date(),
+      onRows: (rows, done) => (done ? progress.add(rows) : progress.start(rows)),
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** What differs is for a person to look at: other libraries, another processor, or somebody's edit. */
+function refuseDifferent({ different, sampled, verified }: Rescored): void {
+  if (different.length > 0) {
+    const what =
+      different.length === 1 ? '1 published file is' : `${different.length} published files are`;
+    throw new ScorelineError(
+      'environment',
+      `${what} not what the model gives now: compare the versions in the record of the run with "scoreline doctor"`,
+    );
+  }
+  if (verified === 0 && sampled > 0) {
+    const what = sampled === 1 ? 'the task' : `none of the ${sampled} tasks`;
+    throw new ScorelineError(
+      'input',
+      `--rescore: ${what} could ${sampled === 1 ? 'not ' : ''}be scored again: see why above`,
+    );
+  }
+}
+
+function rescoredLines(rescored: Rescored): string[] {
+  const { different, unverified, sampled, tasks, verified, rows } = rescored;
+  const count = (value: number): string => value.toLocaleString('en-US');
+  const text = (value: string | null): string => (value === null ? 'null' : shown(value, 60));
+  return [
+    ...different.flatMap(({ path, problem, values }) => [
+      `${shown(path, 400)}: ${problem}`,
+      ...values.map(
+        ({ row, column, published, again }) =>
+          `${shown(path, 400)} row ${row} column "${shown(column)}": published ${text(published)}, scored again ${text(again)}`,
+      ),
+    ]),
+    ...unverified.map(
+      ({ unit, tasks: some, why }) =>
+        `${unit === '' ? '.' : shown(unit)}: ${count(some)} of its tasks not verified: ${why}`,
+    ),
+    `${count(verified)} of ${count(sampled)} tasks verified (${count(rows)} rows compared), of ${count(tasks)} that are published`,
+  ];
 }
 
 function whatToDo(left: readonly Damage[], repaired: boolean): string {
