@@ -104,7 +104,14 @@ export interface ActReport {
   readonly format: 1;
   readonly runId: string;
   readonly command: 'publish' | 'discard' | 'revert' | 'verify';
-  readonly outcome: 'published' | 'unchanged' | 'discarded' | 'reverted' | 'repaired' | 'failed';
+  readonly outcome:
+    | 'published'
+    | 'unchanged'
+    | 'discarded'
+    | 'reverted'
+    | 'repaired'
+    | 'accepted'
+    | 'failed';
   /** What it was about: a run that had been staged, or a snapshot. */
   readonly subject: string;
   /** The number and path of the snapshot that it made, and the digest of its manifest; null when it made none. */

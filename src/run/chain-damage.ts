@@ -1,6 +1,7 @@
 /** Whether the chain of records is what was written, and the records that people look at are those of the chain. */
 import { lstat, readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
+import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { listFolder, removeTree } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
@@ -24,6 +25,8 @@ export interface ChainVerdict {
   /** The SHA-256 of the newest: kept elsewhere, it shows whether records are missing at the end. */
   readonly newest: string | null;
   readonly damage: readonly ChainDamage[];
+  /** How much more damage there is that a person accepted. */
+  readonly accepted: number;
 }
 
 /** A file that is not what it was; `mend` puts it right where the chain itself is whole. */
@@ -32,7 +35,12 @@ export interface ChainDamage {
   readonly path: string;
   readonly problem: string;
   readonly mend?: () => Promise<string>;
+  /** The damage as a text that names it alone, and what is there now: so it is accepted. */
+  readonly id: string;
 }
+
+/** What is found before it is known what of it was accepted. */
+type Find = (path: string, problem: string, mend?: ChainDamage['mend']) => Promise<void>;
 
 /**
  * Looks at every record. An edit, a record that is gone in the middle, and one that was put in between show; that records are
@@ -41,38 +49,67 @@ export interface ChainDamage {
 export async function chainDamage(output: Output): Promise<ChainVerdict> {
   const numbers = await chainNumbers(output);
   const damage: ChainDamage[] = [];
-  const found = (path: string, problem: string, mend?: ChainDamage['mend']): void => {
+  const accepted = new Set<string>();
+  const found: Find = async (path, problem, mend) => {
     const at = relative(output.root, path);
-    damage.push(mend === undefined ? { path: at, problem } : { path: at, problem, mend });
+    const text = await readIfThere(path).catch(() => undefined);
+    const id = `${at}: ${problem}${text === undefined ? '' : ` (${sha256(text)})`}`;
+    damage.push({ path: at, problem, id, ...(mend === undefined ? {} : { mend }) });
   };
-  const runs = new Map<string, number>();
+  const runs = new Map<string, Chained>();
   const jobs = new Set<string>();
   let before: Link | undefined;
   for (const number of numbers) {
-    for (let gone = (before?.number ?? 0) + 1; gone < number; gone++)
-      found(chainFile(output, gone), 'is missing');
+    const next = (before?.number ?? 0) + 1;
+    const more = number - next > 1 ? `, and all up to ${number - 1}` : '';
+    if (next < number) await found(chainFile(output, next), `is missing${more}`);
     const link = await readLink(output, number);
     const problem = problemOf(link, before);
-    if (problem !== undefined) found(chainFile(output, problem.number), problem.problem);
+    if (problem !== undefined) await found(chainFile(output, problem.number), problem.problem);
     if (link.record !== undefined) {
-      runs.set(link.record.runId, number);
+      runs.set(link.record.runId, { number, whole: isUnedited(link.record) });
       const job = jobOf(link.record);
       if (job !== undefined) jobs.add(job);
+      for (const id of acceptedBy(link.record)) accepted.add(id);
     }
     before = link;
   }
-  for (const [runId, number] of runs) {
+  for (const [runId, chained] of runs) {
     // That of the newest comes just after it: the next record sees to it where a process ended between.
-    if (number !== before?.number || (await hasRecord(output, runId)))
-      await checkPlace(output, runId, number, found);
+    if (chained.number !== before?.number || (await hasRecord(output, runId)))
+      await checkPlace(output, runId, chained, found);
   }
   for (const runId of await strangers(output, runs, before?.number ?? 0))
-    found(output.path('runs', runId, 'run.json'), 'is not in the chain of records');
+    await found(output.path('runs', runId, 'run.json'), 'is not in the chain of records');
   for (const digest of jobs) {
     const problem = await jobProblem(output, digest);
-    if (problem !== undefined) found(jobFile(output, digest), problem);
+    if (problem !== undefined) await found(jobFile(output, digest), problem);
   }
-  return { records: numbers.length, newest: before?.digest ?? null, damage };
+  const open = damage.filter(({ id }) => !accepted.has(id));
+  return {
+    records: numbers.length,
+    newest: before?.digest ?? null,
+    damage: open,
+    accepted: damage.length - open.length,
+  };
+}
+
+const acceptanceSchema = z.looseObject({
+  command: z.literal('verify'),
+  outcome: z.literal('accepted'),
+  overrides: z.array(z.string()),
+});
+
+/** The damage that a record says was accepted, if it is itself as it was written. */
+function acceptedBy(record: ChainRecord): readonly string[] {
+  const acceptance = acceptanceSchema.safeParse(record);
+  return acceptance.success && isUnedited(record) ? acceptance.data.overrides : [];
+}
+
+/** Where the chain has the record of a run, and whether it is as it was written. */
+interface Chained {
+  readonly number: number;
+  readonly whole: boolean;
 }
 
 interface Link {
@@ -121,26 +158,28 @@ export function jobOf({ receipt }: ChainRecord): string | undefined {
 async function checkPlace(
   output: Output,
   runId: string,
-  number: number,
-  found: (path: string, problem: string, mend?: ChainDamage['mend']) => void,
+  { number, whole }: Chained,
+  found: Find,
 ): Promise<void> {
   if (!isPlainName(runId)) return;
   const path = output.path('runs', runId, 'run.json');
-  const mend = async (): Promise<string> => {
+  const takeFromChain = async (): Promise<string> => {
     await removeTree(path);
     await place(output, number, runId);
     return 'taken from the chain';
   };
+  // Where the chain was edited, the record that is here may be all that is left of it.
+  const mend = whole ? takeFromChain : undefined;
   try {
     const [own, chained] = [await lstat(path), await lstat(chainFile(output, number))];
     if (own.ino === chained.ino && own.dev === chained.dev) return;
     const same =
       own.isFile() &&
       (await readFile(path, 'utf8')) === (await readFile(chainFile(output, number), 'utf8'));
-    if (!same) found(path, 'is not the record of the chain', mend);
+    if (!same) await found(path, 'is not the record of the chain', mend);
   } catch (error) {
     const gone = errnoOf(error) === 'ENOENT';
-    found(path, gone ? 'is missing' : messageOf(error), gone ? mend : undefined);
+    await found(path, gone ? 'is missing' : messageOf(error), gone ? mend : undefined);
   }
 }
 
@@ -151,7 +190,7 @@ async function hasRecord(output: Output, runId: string): Promise<boolean> {
 /** Runs with a record that is in no chain, though there was one. */
 async function strangers(
   output: Output,
-  runs: ReadonlyMap<string, number>,
+  runs: ReadonlyMap<string, Chained>,
   last: number,
 ): Promise<string[]> {
   const first = [...runs.keys()].sort()[0];

@@ -21,6 +21,9 @@ import type { Output } from './store.js';
 /** How many records a folder of the chain holds: to find the last one, two folders are listed. */
 const FOLDER_RECORDS = 1000;
 
+/** More than can ever be: it was not scoreline that made such a folder. */
+const MAX_NUMBER = 999_999_999;
+
 /** The folder of a record of the chain. */
 export function chainFolder(output: Output, number: number): string {
   const thousand = String(Math.floor(number / FOLDER_RECORDS)).padStart(3, '0');
@@ -48,7 +51,7 @@ export async function chainNumbers(output: Output, last = false): Promise<number
 
 function numeric(names: readonly string[]): number[] {
   return names
-    .filter((name) => /^\d{3,15}$/.test(name))
+    .filter((name) => /^\d{3,12}$/.test(name))
     .map(Number)
     .sort((a, b) => a - b);
 }
@@ -91,6 +94,11 @@ export async function appendRecord(output: Output, runId: string, report: object
       const before = head === undefined ? undefined : await readIfThere(chainFile(output, head));
       if (head !== undefined && before !== undefined) await placeRecord(output, head, before);
       const number = (head ?? 0) + 1;
+      if (number > MAX_NUMBER)
+        throw new ScorelineError(
+          'environment',
+          `${shown(output.path('runs', 'chain'))}: has a number that nobody gave it; remove that folder`,
+        );
       const chain = { number, previous: before === undefined ? null : sha256(before) };
       const record = { ...content, chain };
       const digest = sha256(canonicalJson(record));

@@ -148,9 +148,12 @@ describe('the record of a run', () => {
     const text = readFileSync(join(job.output, path), 'utf8');
     writeFileSync(join(job.output, path), text.replace(/"user": .*/, '"user": "somebody",'));
     const { exit, stdout, stderr } = await scoreline(['verify', job.output, '--repair']);
-    expect([exit, stderr]).toEqual([6, expect.stringContaining('records are never mended')]);
+    expect([exit, stderr]).toEqual([6, expect.stringContaining('records are never mended; bring')]);
     expect(stdout).toMatch(/^runs\/chain\/000\/000001\/record\.json: its content has changed$/m);
     expect(stdout).toMatch(/^2 records, the newest [0-9a-f]{64}$/m);
+    const accepted = await scoreline(['verify', job.output, '--because', 'a test of ours']);
+    expect(accepted.exit).toBe(0);
+    expect(await command(job, 'verify')).toMatchObject({ exit: 0, report: { accepted: 1 } });
   });
 });
 

@@ -44,8 +44,11 @@ async function append(...numbers: number[]): Promise<void> {
     });
 }
 
-async function damage(repair = false): Promise<[string, string, string | null][]> {
-  const found = await verify(output, { now: () => new Date(), all: false, repair });
+async function damage(
+  repair = false,
+  because?: string,
+): Promise<[string, string, string | null][]> {
+  const found = await verify(output, { now: () => new Date(), all: false, repair, because });
   return found.damage.map(({ path, problem, repair: mended }) => [path, problem, mended]);
 }
 
@@ -195,6 +198,59 @@ describe('verify names', () => {
     );
     expect(await damage()).toEqual([]);
     expect(statSync(runFile(1)).ino).toBe(statSync(chainFile(1)).ino);
+  });
+
+  test('an edited record of the chain, and does not put it in the place of the one beside it', async () => {
+    await append(1, 2);
+    const text = readFileSync(chainFile(1), 'utf8');
+    replace(chainFile(1), text.replace('published', 'failed'));
+    expect((await damage(true)).map(([path, , mended]) => [path, mended])).toEqual([
+      ['runs/chain/000/000001/record.json', null],
+      [`runs/${runId(1)}/run.json`, null],
+    ]);
+    expect(readFileSync(runFile(1), 'utf8')).toBe(text);
+  });
+
+  test('what is lost no more once somebody accepted it, which is in the chain itself', async () => {
+    await append(1, 2, 3, 4, 5, 6);
+    for (const number of [2, 3, 4]) {
+      rmSync(output.path('runs/chain/000', `00000${number}`), { recursive: true });
+      rmSync(output.path('runs', runId(number)), { recursive: true });
+    }
+    const [gone] = await damage();
+    expect(gone).toEqual([
+      'runs/chain/000/000002/record.json',
+      'is missing, and all up to 4',
+      null,
+    ]);
+    expect(await damage(false, 'a disk lost them')).toEqual([[gone?.[0], gone?.[1], 'accepted']]);
+    expect(read(chainFile(7))).toMatchObject({
+      command: 'verify',
+      outcome: 'accepted',
+      because: 'a disk lost them',
+      overrides: ['runs/chain/000/000002/record.json: is missing, and all up to 4'],
+    });
+    expect(
+      await verify(output, { now: () => new Date(), all: false, repair: false }),
+    ).toMatchObject({ damage: [], accepted: 1 });
+    // Other damage is other damage.
+    const text = readFileSync(chainFile(5), 'utf8');
+    replace(chainFile(5), text.replace('published', 'unchanged'));
+    expect(await damage()).toHaveLength(2);
+    await damage(false, 'known');
+    replace(chainFile(5), text.replace('published', 'failed'));
+    expect((await damage()).map(([path]) => path)).toEqual(['runs/chain/000/000005/record.json']);
+  });
+
+  test('a number that nobody gave, and no record is added after it', async () => {
+    await append(1);
+    mkdirSync(output.path('runs/chain/999999/999999999'), { recursive: true });
+    writeFileSync(output.path('runs/chain/999999/999999999/record.json'), '{}');
+    await expect(append(2)).rejects.toThrow(/has a number that nobody gave it/);
+    expect((await damage()).map(([, problem]) => problem)).toEqual([
+      'is missing, and all up to 999999998',
+      'is damaged',
+    ]);
   });
 
   test('no record of before there was a chain', async () => {

@@ -41,6 +41,7 @@ describe('verify', () => {
       bytes: 6,
       records: 0,
       newestRecord: null,
+      accepted: 0,
       damage: [],
     });
   });

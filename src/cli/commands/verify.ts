@@ -10,6 +10,7 @@ interface VerifyFlags extends TerminalOptions {
   readonly all?: boolean;
   readonly repair?: boolean;
   readonly rescore?: number;
+  readonly because?: string;
 }
 
 /** Adds the command. */
@@ -30,30 +31,37 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
         '--rescore <share>',
         'score this share of what is published again, such as 1%, and compare every value',
         shareOf,
-      ),
-  ).action(async (folder: string, { all, repair, rescore: share, ...options }: VerifyFlags) => {
-    exit(
-      await withOutput(folder, options, async (output, terminal) => {
-        const { verify } = await import('../../index.js');
-        const found = await verify(output, {
-          now: () => new Date(),
-          all: all === true,
-          repair: repair === true,
-        });
-        const rescored =
-          share === undefined ? undefined : await scoreAgain(output, share, terminal);
-        terminal.result(
-          [...verificationLines(found), ...(rescored === undefined ? [] : rescoredLines(rescored))],
-          rescored === undefined ? found : { ...found, rescored },
-        );
-        const left = found.damage.filter((one) => one.repair === null);
-        if (left.length > 0)
-          throw new ScorelineError('environment', whatToDo(left, repair === true));
-        if (rescored !== undefined) refuseDifferent(rescored);
-        return 0;
-      }),
-    );
-  });
+      )
+      .option('--because <text>', 'accept records that are lost or edited, and keep why'),
+  ).action(
+    async (folder: string, { all, repair, rescore: share, because, ...options }: VerifyFlags) => {
+      exit(
+        await withOutput(folder, options, async (output, terminal) => {
+          const { verify } = await import('../../index.js');
+          const found = await verify(output, {
+            now: () => new Date(),
+            all: all === true,
+            repair: repair === true,
+            because,
+          });
+          const rescored =
+            share === undefined ? undefined : await scoreAgain(output, share, terminal);
+          terminal.result(
+            [
+              ...verificationLines(found),
+              ...(rescored === undefined ? [] : rescoredLines(rescored)),
+            ],
+            rescored === undefined ? found : { ...found, rescored },
+          );
+          const left = found.damage.filter((one) => one.repair === null);
+          if (left.length > 0)
+            throw new ScorelineError('environment', whatToDo(left, repair === true));
+          if (rescored !== undefined) refuseDifferent(rescored);
+          return 0;
+        }),
+      );
+    },
+  );
 }
 
 function shareOf(text: string): number {
@@ -118,15 +126,16 @@ function rescoredLines(rescored: Rescored): string[] {
 
 function whatToDo(left: readonly Damage[], repaired: boolean): string {
   const what = left.length === 1 ? '1 file is damaged' : `${left.length} files are damaged`;
-  if (left.every(({ path }) => /^runs\/(?:chain|jobs)\//.test(path)))
-    return `${what}: records are never mended; only a copy brings back what they were`;
+  const lost = repaired ? /^runs\// : /^runs\/(?:chain|jobs)\//;
+  if (left.every(({ path }) => lost.test(path)))
+    return `${what}: records are never mended; bring them back from a copy, or say --because`;
   return repaired
     ? `${what}: run the job again, then verify; what has no input any more, "scoreline revert" or a copy brings back`
     : `${what}: see "scoreline verify --repair"`;
 }
 
 function verificationLines(found: Verification): string[] {
-  const { damage, files, bytes, snapshots, records, newestRecord } = found;
+  const { damage, files, bytes, snapshots, records, newestRecord, accepted } = found;
   const mebibytes = Math.ceil(bytes / 2 ** 20).toLocaleString('en-US');
   const which =
     snapshots.length === 0
@@ -139,7 +148,9 @@ function verificationLines(found: Verification): string[] {
     ),
     ...(newestRecord === null
       ? []
-      : [`${records.toLocaleString('en-US')} records, the newest ${newestRecord}`]),
+      : [
+          `${records.toLocaleString('en-US')} records, the newest ${newestRecord}${accepted === 0 ? '' : `; damaged and accepted: ${accepted}`}`,
+        ]),
     `${files.toLocaleString('en-US')} files looked at, ${mebibytes} MiB read: ${which}; ${damage.length === 0 ? 'no damage' : `damaged: ${damage.length}`}`,
   ];
 }
