@@ -128,6 +128,10 @@ const handlers: Handlers = {
     const { compareByKey } = await import('./flips.js');
     return compareByKey(await openDatabase(), order);
   },
+  'compare-parts': async (ask) => {
+    const { compareParts } = await import('./compare.js');
+    return compareParts(await openDatabase(), ask);
+  },
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
   environment: async () => ({
     versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },

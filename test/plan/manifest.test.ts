@@ -163,7 +163,13 @@ test('what is recorded beside scores can be read back, and is damaged when it ca
     lossyCasts: [{ column: 'x', values: 3 }],
   };
   expect(parseScores(JSON.stringify(scores))).toEqual(scores);
-  expect(parseScores(JSON.stringify({ ...scores, format: 2 }))).toBeUndefined();
+  const counted = {
+    ...scores,
+    format: 2,
+    files: { scores: 'a'.repeat(64), bad: null, statistics: 'b'.repeat(64) },
+  };
+  expect(parseScores(JSON.stringify(counted))).toEqual(counted);
+  expect(parseScores(JSON.stringify({ ...scores, format: 3 }))).toBeUndefined();
   expect(parseScores('{')).toBeUndefined();
 });
 
