@@ -22,6 +22,8 @@ const ORDER = `
   base/onnx.ts
 
   plan/job-yaml.ts
+  plan/schema-parts.ts
+  plan/gate-schema.ts
   plan/job-schema.ts
   plan/csv.ts
   plan/job.ts
@@ -59,6 +61,8 @@ const ORDER = `
   stats/flips.ts
 
   report/report.ts
+  report/quality-schema.ts
+  report/quality.ts
 
   worker/protocol.ts
   worker/quarantine.ts
@@ -97,7 +101,15 @@ const ORDER = `
   run/gc.ts
   run/pool.ts
   run/describe.ts
+  run/gate-columns.ts
   run/prepare.ts
+  run/statistics.ts
+  run/baseline.ts
+  run/baseline-file.ts
+  run/history-values.ts
+  run/flips.ts
+  run/gate.ts
+  run/publish-run.ts
   run/vanished.ts
   run/audit.ts
   run/attempt.ts

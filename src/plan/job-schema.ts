@@ -3,7 +3,22 @@
  * messages; the error text of every schema here is what such a message says after "expected".
  */
 import * as z from 'zod';
+import { baselineSchema, gatesSchema } from './gate-schema.js';
 import { isPlainMap, type JobPath, sayPath, sayValue } from './job-yaml.js';
+import {
+  always,
+  autoOrWhole,
+  checkDistinct,
+  column,
+  columnList,
+  oneOf,
+  path,
+  refuse,
+  sayCase,
+  section,
+  text,
+  whole,
+} from './schema-parts.js';
 
 const PARQUET_COMPRESSIONS = ['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'] as const;
 const CSV_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
@@ -57,30 +72,6 @@ const MAX_SNAPSHOTS = 1_000_000;
 const SNAPSHOTS = `all or a whole number from 1 to ${MAX_SNAPSHOTS}`;
 const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
-
-/** Checks that run even where a neighbour is wrong, so that all errors are reported at once. */
-const always = { when: () => true };
-
-const text = (error: string) =>
-  z
-    .string({ error })
-    .min(1, { error })
-    .refine((value) => !value.includes('\0') && !/\p{Cs}/u.test(value), { error });
-const path = (error: string) =>
-  text(error).refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error });
-const column = () => text('a column name');
-const columnList = (error: string) =>
-  z.array(column(), { error }).superRefine(checkDistinct, always);
-const whole = (least: number, most: number, error: string) =>
-  z.int({ error }).min(least, { error }).max(most, { error });
-const autoOrWhole = (least: number, most: number) => {
-  const error = `auto or a whole number from ${least} to ${most}`;
-  return z.union([z.literal('auto', { error }), whole(least, most, error)], { error });
-};
-const oneOf = <const T extends readonly string[]>(names: T) =>
-  z.enum(names, { error: `one of ${names.join(', ')}` });
-const section = <T extends z.ZodRawShape>(shape: T) =>
-  z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
 
 const DELIMITER = 'one character of ASCII that is no letter, digit, double quote or line end';
 const QUOTE = 'one character of ASCII that is no letter or digit, or "" where nothing is quoted';
@@ -221,6 +212,13 @@ export const jobFileSchema = section({
       .default('quarantine')
       .describe('What becomes of a row whose prediction is NaN or infinite.'),
   }).prefault({}),
+  statistics: columnList('a list of column names')
+    .default([])
+    .describe('Columns of output.keep whose statistics are kept, too.'),
+  baseline: baselineSchema
+    .default('auto')
+    .describe('What is published that a run is compared with.'),
+  gates: gatesSchema.optional(),
   run: section({
     workers: autoOrWhole(1, 256)
       .default('auto')
@@ -335,22 +333,6 @@ function limitOf(written: string | number): JobLimit {
   return { unit: 'share', share, minRows: MIN_QUARANTINE_ROWS };
 }
 
-/** Refuses an element or a key that is there already: SQL takes names that differ in case only for one column. */
-function checkDistinct(names: unknown, issues: z.core.$RefinementCtx<unknown>): void {
-  const isList = Array.isArray(names);
-  const seen = new Map<string, string>();
-  for (const [index, name] of (isList ? names : Object.keys(names ?? {})).entries()) {
-    if (typeof name !== 'string') continue;
-    const before = seen.get(name.toLowerCase());
-    if (before === undefined) {
-      seen.set(name.toLowerCase(), name);
-      continue;
-    }
-    const message = `${sayValue(name)} is given twice${sayCase(name, before)}`;
-    refuse(issues, [isList ? index : name], message);
-  }
-}
-
 /** What holds between the keys of `output`: the compression fits the format, and no two columns share a name. */
 function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): void {
   if (!isPlainMap(output)) return;
@@ -399,18 +381,4 @@ function checkCsv(csv: unknown, issues: z.core.$RefinementCtx<unknown>): void {
       ['columns'],
       'the header names the columns: say header: false where there is none',
     );
-}
-
-/** Adds an issue whose message says all: it gets no "expected". */
-function refuse(
-  issues: z.core.$RefinementCtx<unknown>,
-  path: PropertyKey[],
-  message: string,
-): void {
-  issues.addIssue({ code: 'custom', path, message, params: { whole: true } });
-}
-
-/** A remark for names that are the same but for their case. */
-function sayCase(name: string, before: string): string {
-  return name === before ? '' : ` (as ${sayValue(before)}; upper and lower case are the same)`;
 }

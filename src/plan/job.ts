@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
 import { didYouMean, nearNames, ScorelineError, shown, systemError } from '../base/errors.js';
 import type { CsvDialect } from './csv.js';
+import type { JobBaseline, JobGates } from './gate-schema.js';
 import { JOB_KEYS, type JobColumn, type JobLimit, jobFileSchema, schemaAt } from './job-schema.js';
 import {
   isPlainMap,
@@ -61,6 +62,12 @@ export interface Job {
     readonly keepSnapshots: number;
   };
   readonly quarantine: { readonly max: JobLimit; readonly nonFinite: 'quarantine' | 'keep' };
+  /** Kept columns of which statistics are made besides those that gates name. */
+  readonly statistics: readonly string[];
+  /** What is published that a run is compared with; a file by its absolute path. */
+  readonly baseline: JobBaseline;
+  /** Undefined where the job says nothing of gates. */
+  readonly gates: JobGates | undefined;
   readonly run: {
     readonly workers: number | 'auto';
     readonly device: string;
@@ -340,7 +347,7 @@ function toJob(
   { file, baseDir }: Pick<Job, 'file' | 'baseDir'>,
   source: unknown,
 ): Job {
-  const { input, model, output, quarantine, run } = checked;
+  const { input, model, output, quarantine, baseline, run } = checked;
   const types = Object.entries(input.types).map(([column, type]) => ({ column, type }));
   const columns = Object.entries(output.columns).map(([name, shows]) => ({ name, ...shows }));
   return {
@@ -374,6 +381,12 @@ function toJob(
         output.keep_snapshots === 'all' ? Number.POSITIVE_INFINITY : output.keep_snapshots,
     },
     quarantine: { max: quarantine.max, nonFinite: quarantine.non_finite },
+    statistics: checked.statistics,
+    baseline:
+      typeof baseline === 'object' && 'file' in baseline
+        ? { file: resolve(baseDir, baseline.file) }
+        : baseline,
+    gates: checked.gates,
     run: {
       workers: run.workers,
       device: run.device,

@@ -188,6 +188,8 @@ const stagedSchema = z.strictObject({
   removals: z.array(z.string()).optional(),
   /** What of them was published when the run began. */
   base: z.strictObject({ number: count, manifest: manifestSchema }).nullable(),
+  /** The gates that failed, a line each: it is published only with a reason. */
+  gates: z.array(z.string()).optional(),
   /** Why it was not published. */
   reason: z.string(),
 });

@@ -90,6 +90,9 @@ export interface RunReport {
   /** Rows that this run itself sent to the model, filtered ones included. */
   readonly rowsThisRun: number;
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
+  /** The worst of the gates (none: nothing was judged), and the short of the report on what was scored, in lines. */
+  readonly verdict: 'pass' | 'warn' | 'fail' | 'none';
+  readonly gates: readonly string[];
   readonly notes: readonly string[];
   readonly workers: number;
   readonly device: string;
@@ -154,6 +157,7 @@ export function reportLines(report: RunReport): string[] {
     `where      read ${share(times.read)}, prepare ${share(times.prepare)}, infer ${share(times.infer)}, write ${share(times.write)}` +
       `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
     `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
+    ...report.gates,
     ...noteLines(report),
     ...failedLine(report),
     ...publishedLine(report),

@@ -34,6 +34,7 @@ import {
   unifiedType,
 } from '../plan/signature.js';
 import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
+import { countedColumns } from './gate-columns.js';
 import { askPatiently } from './pool.js';
 import type { Output } from './store.js';
 
@@ -162,6 +163,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     columns: binding.outputs,
     format: job.output.format,
     compression: job.output.compression,
+    statistics: countedColumns(job, binding),
   };
   const good = dataset.files.filter(({ unit }) => !badUnits.has(unit));
   const units = makePlan(good, descriptions.facts, scoring, publishing);
@@ -346,7 +348,7 @@ export function whyToDo(
   if (now.join('\n') !== then.join('\n')) reasons.push('input changed');
   if (before.model.join() !== prepared.model.sha256.join()) reasons.push('model changed');
   const job = jobRecord(prepared);
-  const changed = Object.keys(job).filter(
+  const changed = [...new Set([...Object.keys(before.job), ...Object.keys(job)])].filter(
     (key) => JSON.stringify(job[key]) !== JSON.stringify(before.job[key]),
   );
   if (changed.length > 0) reasons.push(`job changed (${changed.join(', ')})`);
@@ -370,6 +372,7 @@ export function jobRecord({ job, scoring, publishing }: Prepared): Record<string
     'output.format': publishing.format,
     'output.compression': publishing.compression,
     'quarantine.non_finite': scoring.nonFinite,
+    ...(publishing.statistics?.length ? { statistics: publishing.statistics.join(', ') } : {}),
     'run.batch_rows': String(job.run.batchRows),
     'run.device': scoring.device,
   };

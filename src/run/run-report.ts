@@ -1,10 +1,13 @@
 /** What is known of a run while it goes on, and the report that is made of it. */
 import { setTimeout } from 'node:timers/promises';
 import { messageOf, ScorelineError } from '../base/errors.js';
+import { writeFileWhole } from '../base/files.js';
 import { compareText, sha256 } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import type { Ledger } from '../plan/ledger.js';
 import { manifestText } from '../plan/manifest.js';
+import { qualityLines } from '../report/quality.js';
+import { type QualityReport, reportText } from '../report/quality-schema.js';
 import type {
   InputsReceipt,
   RunOutcome,
@@ -12,11 +15,13 @@ import type {
   RunTimes,
   UnitFailure,
 } from '../report/report.js';
+import { emptyReport } from './gate.js';
 import { receiptOf } from './history.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
 import type { Scored } from './score.js';
-import type { Snapshot } from './snapshot.js';
+import { REPORT_FILE, type Snapshot } from './snapshot.js';
+import type { Output } from './store.js';
 
 /** What is known of a run so far: its report can be made of it at any moment. */
 export interface Progress {
@@ -36,6 +41,8 @@ export interface Progress {
   prepared: Prepared | undefined;
   scored: Scored | undefined;
   ledger: Ledger | undefined;
+  /** What was judged last. */
+  quality: QualityReport | undefined;
   describedMs: number;
   publishMs: number;
 }
@@ -99,6 +106,8 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     lossyCasts: [...(tally?.lossyCasts ?? [])]
       .map(([column, values]) => ({ column, values }))
       .sort((a, b) => (a.column < b.column ? -1 : 1)),
+    verdict: progress.quality?.verdict ?? 'none',
+    gates: progress.quality === undefined ? [] : qualityLines(progress.quality),
     notes: progress.notes,
     workers: progress.workers,
     device: prepared?.scoring.device ?? 'cpu',
@@ -106,6 +115,20 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
     error: end.error,
   };
+}
+
+/** Keeps the report on what a run scored beside its record; one that failed before anything was judged says so little. */
+export async function keepReport(
+  output: Output,
+  { runId, job, outcome, ledger, error }: RunReport,
+  { quality, prepared }: Progress,
+): Promise<void> {
+  const enforced = prepared?.job.gates !== undefined;
+  const report = quality ?? emptyReport({ runId, job, ledger, enforced });
+  await writeFileWhole(
+    output.path('runs', runId, REPORT_FILE),
+    reportText({ ...report, outcome, error }),
+  );
 }
 
 /** What a run read, in a form that sha256sum can be asked about, too. */

@@ -3,20 +3,22 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import { makeFolder, removeTree } from '../base/files.js';
-import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import { type UnitRecord, unitOf } from '../plan/manifest.js';
+import type { UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
+import type { QualityReport } from '../report/quality-schema.js';
 import type { RunReport } from '../report/report.js';
 import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
 import { keepJob } from './chain.js';
+import { newsOf } from './gate.js';
 import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
-import { allFailures, librariesOf, type Progress, reportOf } from './run-report.js';
+import { publishOrStage, Staged } from './publish-run.js';
+import { allFailures, keepReport, librariesOf, type Progress, reportOf } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
   heldOf,
@@ -24,10 +26,8 @@ import {
   overriddenReverts,
   PartMissing,
   type Publication,
-  publish,
   type Snapshot,
 } from './snapshot.js';
-import { stage } from './staged.js';
 import { Output } from './store.js';
 import { listOrVanished, vanishedUnits } from './vanished.js';
 import { openWorkers, wantedWorkers } from './workers.js';
@@ -91,6 +91,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       libraries: await librariesOf(progress.pool),
       ended: options.now(),
     });
+    await keepReport(output, report, progress);
     await record(output, report);
     if (failure !== undefined) throw new RunFailed(report, failure);
     return report;
@@ -120,6 +121,7 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
     prepared: undefined,
     scored: undefined,
     ledger: undefined,
+    quality: undefined,
     describedMs: 0,
     publishMs: 0,
   };
@@ -157,6 +159,7 @@ async function failed(
     ended: options.now(),
   });
   // The failure itself is what the user has to hear of, even where its record cannot be written.
+  await keepReport(output, report, progress).catch(() => undefined);
   await record(output, report).catch(() => undefined);
   return new RunFailed(report, cause);
 }
@@ -184,16 +187,6 @@ async function collect(
     await gc(output, { keep: job.output.keepSnapshots, dryRun: false, now });
   } catch (error) {
     progress.notes.push(`old snapshots stay: ${messageOf(error)}`);
-  }
-}
-
-/** A run that ended in the staging area: `cause` is the gate's error. */
-class Staged extends Error {
-  readonly folder: string;
-
-  constructor(folder: string, cause: ScorelineError) {
-    super(cause.message, { cause });
-    this.folder = folder;
   }
 }
 
@@ -294,18 +287,22 @@ async function scoreAndPublish(
   progress.ledger = all;
   const tooMany = (ledger: Ledger): string | undefined =>
     tooManyBadRows(ledger, job.quarantine.max, all.rows, scored.tally.examples);
-  // Bad rows that are published already were looked at: a person may have published them.
-  const verdict = tooMany(all) === undefined ? undefined : tooMany(newsOf(publication, base));
-  if (verdict !== undefined) {
-    const how = { runId: progress.runId, reason: verdict, temporary };
-    const folder = await stage(output, publication, base, how);
-    throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
-  }
   if (options.because !== undefined)
     progress.overrides = overriddenReverts(heldOf(publication, base));
   // Whoever stopped a run does not want it published, even where its last tasks ended in time.
   throwIfInterrupted(options);
-  const published = await publish(output, publication, base, temporary);
+  const scope = {
+    ...{ output, temporary, prepared, pool, base, ledger: all, runId: progress.runId },
+    // Bad rows that are published already were looked at: a person may have published them.
+    tooMany:
+      tooMany(all) === undefined
+        ? undefined
+        : tooMany(ledgerOf([...newsOf(publication, base).values()])),
+    onReport: (report: QualityReport): void => {
+      progress.quality = report;
+    },
+  };
+  const published = await publishOrStage(scope, publication);
   progress.publishMs = performance.now() - publishing;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
@@ -322,15 +319,6 @@ function audit(
     units.set(unit.unit, unitRecord(unit, unitParts, prepared, converted));
   }
   return { name: prepared.job.name, extension: dataExtension(prepared.job.output), units };
-}
-
-/** The ledger of the units that are not published just so already. */
-function newsOf({ units }: Publication, base: Snapshot | undefined): Ledger {
-  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
-  const news = [...units].filter(
-    ([name, unit]) => text(unitOf(base?.manifest, name)) !== text(unit),
-  );
-  return ledgerOf(news.map(([, unit]) => unit));
 }
 
 function ledgerOf(units: readonly UnitRecord[]): Ledger {

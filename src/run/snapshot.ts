@@ -50,7 +50,12 @@ export interface Publication {
   readonly evenReverted?: boolean;
   /** Whether to publish also what is published already: its files were damaged. */
   readonly anew?: boolean;
+  /** Judges it on top of what is published, each time anew when that has changed: gives the text of its report, or throws. */
+  readonly review?: (latest: Snapshot | undefined) => Promise<string>;
 }
+
+/** The name of the report in a snapshot's folder, and in that of a run. */
+export const REPORT_FILE = 'report.json';
 
 /** A file that is to be published is in neither the store nor a snapshot. */
 export class PartMissing extends ScorelineError {
@@ -158,8 +163,9 @@ export async function publish(
         return published;
       }
     }
+    const report = await publication.review?.(latest);
     const number = (latest?.number ?? 0) + 1;
-    const next = { number, manifest, held: heldStill(latest, manifest) };
+    const next = { number, manifest, held: heldStill(latest, manifest), report };
     const all = latest === undefined ? holders : [...holders, latest];
     try {
       published = (await putSnapshot(output, next, all, temporary)) ?? published;
@@ -183,7 +189,12 @@ export type Holder = Pick<Snapshot, 'folder' | 'manifest'>;
  */
 export async function putSnapshot(
   output: Output,
-  { number, manifest, held }: Omit<Snapshot, 'folder'>,
+  {
+    number,
+    manifest,
+    held,
+    report,
+  }: Omit<Snapshot, 'folder'> & { readonly report?: string | undefined },
   holders: readonly Holder[],
   temporary: string,
 ): Promise<Snapshot | undefined> {
@@ -194,6 +205,7 @@ export async function putSnapshot(
       const text = `${canonicalJson({ format: 1, held })}\n`;
       await writeFileWhole(join(building, 'held.json'), text);
     }
+    if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);
     const folder = output.path('snapshots', snapshotName(number));
     if (!(await putFolderIfAbsent(building, folder))) return undefined;
     await repairCurrent(output);

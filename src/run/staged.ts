@@ -12,6 +12,7 @@ import {
   type UnitRecord,
   unitOf,
 } from '../plan/manifest.js';
+import { parseQuality, type QualityReport, reportText } from '../report/quality-schema.js';
 import type { ActReport } from '../report/report.js';
 import { type ActOptions, act } from './history.js';
 import {
@@ -23,6 +24,7 @@ import {
   overriddenReverts,
   type Publication,
   publish,
+  REPORT_FILE,
 } from './snapshot.js';
 import type { Output } from './store.js';
 
@@ -31,7 +33,14 @@ export async function stage(
   output: Output,
   publication: Publication,
   base: Base | undefined,
-  options: { readonly runId: string; readonly reason: string; readonly temporary: string },
+  options: {
+    readonly runId: string;
+    readonly reason: string;
+    /** The lines of the gates that failed. */
+    readonly gates: readonly string[];
+    readonly report: QualityReport;
+    readonly temporary: string;
+  },
 ): Promise<string> {
   const latest = await latestSnapshot(output);
   const building = join(options.temporary, 'staged');
@@ -46,8 +55,11 @@ export async function stage(
     ...(removals.length === 0 ? {} : { removals: [...removals] }),
     base:
       base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
+    ...(options.gates.length === 0 ? {} : { gates: [...options.gates] }),
     reason: options.reason,
   };
+  const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
+  await writeFileWhole(join(building, REPORT_FILE), reportText(report));
   await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
   const folder = output.path('staged', options.runId);
   await putFolderIfAbsent(building, folder);
@@ -81,12 +93,19 @@ export async function publishStaged(
   const folder = await stagedFolder(output, runId);
   return act(output, { command: 'publish', subject: runId, ...options }, async (temporary) => {
     const { manifest, record } = await readStaged(folder);
+    if (record.gates !== undefined && options.because === undefined)
+      throw new ScorelineError(
+        'gate',
+        `${shown(runId)}: ${record.gates.join('; ')}; look at it, then publish it with --because "…", or discard it`,
+      );
+    const report = await stagedReport(folder, options.because);
     const publication: Publication = {
       name: manifest.name,
       extension: manifest.extension,
       units: recordsOf(manifest, record.units),
       removals: record.removals ?? [],
       evenReverted: options.because !== undefined,
+      ...(report !== undefined && { review: async () => report }),
     };
     const holders = [{ folder, manifest }];
     const latest = await latestSnapshot(output);
@@ -103,6 +122,16 @@ export async function publishStaged(
     const overrides = [record.reason, ...overriddenReverts(reverts)];
     return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
   });
+}
+
+/** The report of what is staged, as that of what a person publishes; undefined where it cannot be read. */
+async function stagedReport(
+  folder: string,
+  because: string | undefined,
+): Promise<string | undefined> {
+  const report = parseQuality(await readFile(join(folder, REPORT_FILE), 'utf8').catch(() => ''));
+  if (report === undefined) return undefined;
+  return reportText({ ...report, outcome: 'published', because: because ?? null });
 }
 
 /** Removes what a run staged. Throws `usage` when it staged nothing. */

@@ -1,0 +1,203 @@
+/** The schema of `report.json`: what was scored, how it differs from what it is compared with, and what the gates say. */
+import * as z from 'zod';
+
+/** The number of the format. */
+export const REPORT_FORMAT = 1;
+
+const count = z.int().nonnegative();
+/** A number, or in words what JSON has no number for. */
+const anyNumber = z.union([z.number(), z.enum(['Infinity', '-Infinity', 'NaN'])]);
+const status = z.enum(['pass', 'warn', 'fail', 'skipped']);
+const unit = z.enum(['share', 'number', 'rows']);
+
+const findingSchema = z
+  .strictObject({
+    column: z.string().nullable().describe('null: all rows'),
+    status,
+    measured: anyNumber.nullable().describe('null where it could not be measured'),
+    limit: anyNumber.nullable().describe('The limit that was passed, or the one that would fail.'),
+    baseline: anyNumber.nullable().describe('What the measure is of on the side of the baseline.'),
+    p: z
+      .number()
+      .nullable()
+      .describe('Corrected for the number of columns; null where nothing is left to chance.'),
+    reason: z
+      .string()
+      .nullable()
+      .describe('Why it was skipped, or passed though the limit is exceeded.'),
+  })
+  .describe('A gate, judged for one column or for all rows. Shares are from 0 to 1.');
+
+const gateSchema = z.strictObject({
+  gate: z.string().describe('As the job file has it: drift.psi.'),
+  status,
+  unit,
+  baselineUnit: unit,
+  compared: z.boolean().describe('Whether it is judged against the baseline.'),
+  day: z.string().nullable().describe('The day that is worst, where days are judged one by one.'),
+  findings: z.array(findingSchema).describe('The worst first.'),
+});
+
+const numericSummary = z.strictObject({
+  kind: z.literal('numeric'),
+  rows: count,
+  missing: count.describe('Null or not a number.'),
+  infinite: count,
+  zeros: count,
+  distinct: count.describe('Different numbers, or of more than 4,096 their buckets.'),
+  min: z.number().nullable(),
+  max: z.number().nullable(),
+  mean: z.number().nullable(),
+  variance: anyNumber.nullable().describe('Of the population.'),
+  quantiles: z.array(z.strictObject({ share: z.number(), value: z.number() })),
+});
+
+const categorySummary = z.strictObject({
+  kind: z.literal('category'),
+  rows: count,
+  missing: count,
+  empty: count,
+  distinct: count.describe('Of more than 10,000 an estimate.'),
+  shortest: count.nullable(),
+  longest: count.nullable(),
+  meanLength: z.number().nullable(),
+  top: z.array(z.strictObject({ text: z.string(), count })).describe('The ten most frequent.'),
+});
+
+const summary = z.discriminatedUnion('kind', [numericSummary, categorySummary]);
+
+const lone = z.strictObject({ text: z.string(), count, p: z.number() });
+
+const changeSchema = z.strictObject({
+  psi: anyNumber.nullable(),
+  js: z.number().nullable(),
+  hellinger: z.number().nullable(),
+  chiSquared: z
+    .strictObject({ statistic: anyNumber, freedom: z.number(), p: z.number(), effect: z.number() })
+    .nullable(),
+  ks: z.strictObject({ distance: z.number(), p: z.number() }).nullable(),
+  wasserstein: anyNumber.nullable().describe('In standard deviations of the baseline.'),
+  greatestChange: z.number().nullable().describe('L-infinity, of texts.'),
+  mean: z
+    .strictObject({ change: anyNumber, relative: anyNumber.nullable(), p: z.number() })
+    .nullable(),
+  missing: z
+    .strictObject({ increase: z.number(), p: z.number() })
+    .nullable()
+    .describe('Of the share of rows without a value.'),
+  bins: z
+    .array(
+      z.strictObject({
+        from: z.number().nullable().describe('null: open, or no number'),
+        to: z.number().nullable(),
+        text: z.string().nullable().describe('The category; null for the rare ones together.'),
+        baseline: count,
+        current: count,
+      }),
+    )
+    .describe('Rows in each bin.'),
+  added: z
+    .strictObject({ count, first: z.array(lone) })
+    .describe('Categories that the baseline lacks.'),
+  vanished: z.strictObject({ count, first: z.array(lone) }),
+});
+
+const columnSchema = z.strictObject({
+  name: z.string(),
+  role: z.enum(['feature', 'kept', 'output']),
+  ignored: z
+    .boolean()
+    .describe(
+      'Whether it differs by its nature, as the column of a partition: drift is judged only where a gate names it.',
+    ),
+  current: summary,
+  baseline: summary.nullable(),
+  change: changeSchema.nullable().describe('null without a baseline of the same kind.'),
+});
+
+const flipColumn = z.strictObject({
+  name: z.string(),
+  kind: z.enum(['label', 'number']),
+  changed: count,
+  pairs: z.array(
+    z.strictObject({ before: z.string().nullable(), now: z.string().nullable(), keys: count }),
+  ),
+  sum: anyNumber,
+  finite: count,
+  largest: anyNumber,
+  movers: z.array(
+    z.strictObject({
+      key: z.string(),
+      before: z.string().nullable(),
+      now: z.string().nullable(),
+    }),
+  ),
+});
+
+const flipsSchema = z.strictObject({
+  keys: z.strictObject({ both: count, before: count, now: count }),
+  columns: z.array(flipColumn),
+  absent: z.array(z.string()),
+});
+
+/** The schema of `report.json`. */
+export const qualitySchema = z
+  .strictObject({
+    format: z.literal(REPORT_FORMAT),
+    run: z.string().describe('The id of the run.'),
+    job: z.string(),
+    outcome: z.enum(['published', 'partial', 'unchanged', 'scored', 'staged', 'failed']),
+    verdict: z
+      .enum(['pass', 'warn', 'fail', 'none'])
+      .describe('The worst of the gates; none: nothing was judged.'),
+    enforced: z.boolean().describe('Whether the job sets gates: without, they only warn.'),
+    because: z.string().nullable().describe('Why it was published though a gate had failed.'),
+    error: z.string().nullable(),
+    ledger: z.strictObject({ rows: count, scored: count, quarantined: count, filtered: count }),
+    judged: z
+      .strictObject({
+        rows: count,
+        partitions: count,
+        day: z
+          .string()
+          .nullable()
+          .describe('The day that the columns are of, where days are judged one by one.'),
+      })
+      .nullable()
+      .describe('What was judged: what the run publishes anew.'),
+    baseline: z
+      .strictObject({ label: z.string(), rows: count, partitions: z.array(z.string()) })
+      .nullable(),
+    reason: z.string().nullable().describe('Why there is no baseline.'),
+    gates: z.array(gateSchema),
+    columns: z.array(columnSchema),
+    flips: flipsSchema
+      .nullable()
+      .describe('What changed for the same key; null where it was not compared.'),
+  })
+  .meta({
+    title: 'scoreline report',
+    description: 'What a run of scoreline scored, and how it differs from before.',
+  });
+
+/** What `report.json` says. */
+export type QualityReport = z.infer<typeof qualitySchema>;
+
+/** The report that a text holds; undefined when it is none of this format. */
+export function parseQuality(text: string): QualityReport | undefined {
+  try {
+    return qualitySchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A report as the text of its file. */
+export function reportText(report: QualityReport): string {
+  return `${JSON.stringify(report, undefined, 1)}\n`;
+}
+
+/** The JSON Schema of `report.json`, as docs/report.schema.json has it. */
+export function qualityJsonSchema(): unknown {
+  return z.toJSONSchema(qualitySchema);
+}

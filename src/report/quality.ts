@@ -1,0 +1,210 @@
+/** Makes `report.json` of statistics, and says the short of it. Pure. */
+import { shown } from '../base/errors.js';
+import { distinctTexts, topTexts } from '../stats/category.js';
+import {
+  type ColumnStatistics,
+  distinctValues,
+  missingRows,
+  type Sketch,
+  type Statistics,
+  sketchRows,
+} from '../stats/column.js';
+import { type ColumnComparison, compareColumn, QUANTILES } from '../stats/drift.js';
+import { gateLine } from '../stats/gate-line.js';
+import type { GateResult } from '../stats/gate-settings.js';
+import { varianceOf } from '../stats/moments.js';
+import { quantilesOf } from '../stats/numeric.js';
+import type { QualityReport } from './quality-schema.js';
+import { plural } from './report.js';
+
+type ColumnReport = QualityReport['columns'][number];
+type Summary = ColumnReport['current'];
+type Change = NonNullable<ColumnReport['change']>;
+type AnyNumber = number | 'Infinity' | '-Infinity' | 'NaN';
+
+/** How many categories a report names. */
+const CATEGORIES_NAMED = 10;
+/** How many columns a terminal names, and how far one must have moved to be among them. */
+const CHANGES_SHOWN = 3;
+const LEAST_PSI = 0.02;
+
+/** A number as JSON can have it. */
+export function saved(value: number): AnyNumber {
+  return Number.isFinite(value) ? value : (String(value) as AnyNumber);
+}
+
+/** A gate as the report has it. */
+export function gateReport(
+  { findings, ...gate }: GateResult,
+  day: string | undefined,
+): QualityReport['gates'][number] {
+  const orNull = (value: number | null): AnyNumber | null => (value === null ? null : saved(value));
+  return {
+    ...gate,
+    day: day ?? null,
+    findings: findings.map((finding) => ({
+      ...finding,
+      measured: orNull(finding.measured),
+      limit: orNull(finding.limit),
+      baseline: orNull(finding.baseline),
+    })),
+  };
+}
+
+/** Every column beside that of the baseline; those that differ by their nature are marked. */
+export function columnReports(
+  current: Statistics,
+  baseline: Statistics | undefined,
+  ignored: readonly string[],
+): ColumnReport[] {
+  return current.columns.map((column) => ({
+    ...columnReport(column, baseline),
+    ignored: ignored.includes(column.name),
+  }));
+}
+
+function columnReport(
+  { name, role, sketch }: ColumnStatistics,
+  baseline: Statistics | undefined,
+): Omit<ColumnReport, 'ignored'> {
+  const before = baseline?.columns.find((other) => other.name === name && other.role === role);
+  const comparison = before && compareColumn(before.sketch, sketch);
+  return {
+    name,
+    role,
+    current: summaryOf(sketch),
+    baseline: before === undefined ? null : summaryOf(before.sketch),
+    change: comparison === undefined ? null : changeOf(comparison),
+  };
+}
+
+function summaryOf(sketch: Sketch): Summary {
+  const about = { rows: sketchRows(sketch), missing: missingRows(sketch) };
+  if (sketch.kind === 'category') {
+    const { empty, shortest, longest, length, rows } = sketch;
+    return {
+      kind: 'category',
+      ...about,
+      empty,
+      distinct: distinctTexts(sketch),
+      shortest: shortest ?? null,
+      longest: longest ?? null,
+      meanLength: rows === 0 ? null : length / rows,
+      top: topTexts(sketch, CATEGORIES_NAMED),
+    };
+  }
+  const { positiveInfinite, negativeInfinite, zeros, min, max, moments } = sketch;
+  const values = quantilesOf(sketch, QUANTILES);
+  const variance = varianceOf(moments);
+  return {
+    kind: 'numeric',
+    ...about,
+    infinite: positiveInfinite + negativeInfinite,
+    zeros,
+    distinct: distinctValues(sketch),
+    min: min ?? null,
+    max: max ?? null,
+    mean: moments.count === 0 ? null : moments.mean,
+    variance: variance === undefined ? null : saved(variance),
+    quantiles: values.map((value, i) => ({ share: QUANTILES[i]!, value })),
+  };
+}
+
+function changeOf({ numeric, category, mean, missing, added, vanished }: ColumnComparison): Change {
+  const both = numeric ?? category;
+  const finite = (edge: number | undefined): number | null =>
+    edge !== undefined && Number.isFinite(edge) ? edge : null;
+  const named = (lone: ColumnComparison['added']): Change['added'] => ({
+    count: lone.length,
+    first: lone.slice(0, CATEGORIES_NAMED),
+  });
+  return {
+    psi: both === undefined ? null : saved(both.psi),
+    js: both?.jensenShannon ?? null,
+    hellinger: both?.hellinger ?? null,
+    chiSquared:
+      both === undefined
+        ? null
+        : { ...both.chiSquared, statistic: saved(both.chiSquared.statistic) },
+    ks: numeric?.ks ?? null,
+    wasserstein: numeric === undefined ? null : saved(numeric.wassersteinNormed),
+    greatestChange: category?.greatestChange ?? null,
+    mean:
+      mean === undefined
+        ? null
+        : {
+            change: saved(mean.change),
+            relative: mean.relative === undefined ? null : saved(mean.relative),
+            p: mean.p,
+          },
+    missing: missing === undefined ? null : { increase: missing.increase, p: missing.p },
+    bins: (both?.bins ?? []).map(({ from, to, text, baseline, current }) => ({
+      from: finite(from),
+      to: finite(to),
+      text: text ?? null,
+      baseline,
+      current,
+    })),
+    added: named(added),
+    vanished: named(vanished),
+  };
+}
+
+/** A gate in one line. */
+export function lineOfGate(
+  gate: QualityReport['gates'][number],
+  label: string | undefined,
+): string {
+  const { day, ...result } = gate;
+  const orNull = (value: AnyNumber | null): number | null =>
+    value === null ? null : Number(value);
+  const findings = result.findings.map((finding) => ({
+    ...finding,
+    measured: orNull(finding.measured),
+    limit: orNull(finding.limit),
+    baseline: orNull(finding.baseline),
+  }));
+  const line = gateLine({ ...result, findings }, label);
+  return day === null ? line : `${line}, on ${day}`;
+}
+
+/** What a terminal says of a report: the verdict, each gate that did not pass, the columns that moved most. */
+export function qualityLines(report: QualityReport): string[] {
+  const { verdict, gates, baseline, reason, judged, enforced } = report;
+  if (judged === null) return [];
+  const against =
+    baseline === null
+      ? `no baseline (${reason ?? ''})`
+      : `against ${shown(baseline.label)}, ${plural(baseline.rows, 'row')}`;
+  const alarms = gates.filter(({ status }) => status === 'fail' || status === 'warn');
+  const checked = gates.filter(({ status }) => status !== 'skipped').length;
+  const mode = enforced || baseline === null ? '' : '; the job sets no gates: these only warn';
+  const moved = changesOf(report);
+  return [
+    `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${mode}`,
+    ...alarms.map((gate) => `gate       ${lineOfGate(gate, baseline?.label)}`),
+    ...(moved === '' ? [] : [`changes    ${moved}`]),
+  ];
+}
+
+function changesOf({ columns }: QualityReport): string {
+  return columns
+    .flatMap((column) => {
+      const psi = Number(column.change?.psi ?? 0);
+      return psi >= LEAST_PSI && !column.ignored ? [{ column, psi }] : [];
+    })
+    .sort((a, b) => b.psi - a.psi)
+    .slice(0, CHANGES_SHOWN)
+    .map(({ column, psi }) => `${shown(column.name, 60)}: psi ${short(psi)}${sayMeans(column)}`)
+    .join('; ');
+}
+
+function sayMeans({ current, baseline }: ColumnReport): string {
+  if (current.kind !== 'numeric' || baseline?.kind !== 'numeric') return '';
+  if (current.mean === null || baseline.mean === null) return '';
+  return `, mean ${short(baseline.mean)} → ${short(current.mean)}`;
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}

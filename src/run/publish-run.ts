@@ -1,0 +1,79 @@
+/** The end of a run: what it made is judged, and published or staged. */
+import { ScorelineError, shown } from '../base/errors.js';
+import type { QualityReport } from '../report/quality-schema.js';
+import { reportText } from '../report/quality-schema.js';
+import { GatesFailed, type ReviewScope, review } from './gate.js';
+import { type Publication, publish, type Snapshot } from './snapshot.js';
+import { stage } from './staged.js';
+
+/** A run that ended in the staging area: `cause` is the gate's error. */
+export class Staged extends Error {
+  readonly folder: string;
+
+  constructor(folder: string, cause: ScorelineError) {
+    super(cause.message, { cause });
+    this.folder = folder;
+  }
+}
+
+/** What the end of a run needs. */
+export interface PublishScope extends ReviewScope {
+  readonly temporary: string;
+  /** What the run was planned on. */
+  readonly base: Snapshot | undefined;
+  /** Why too many rows were set aside; undefined when they were not. */
+  readonly tooMany: string | undefined;
+  /** Told what is judged, each time. */
+  readonly onReport: (report: QualityReport) => void;
+}
+
+/**
+ * Publishes, unless gates stand against it or too many rows were set aside; undefined when that would change nothing. Throws
+ * `Staged`, and what `publish` throws.
+ */
+export async function publishOrStage(
+  scope: PublishScope,
+  publication: Publication,
+): Promise<Snapshot | undefined> {
+  const { output, base, temporary, tooMany, onReport } = scope;
+  if (tooMany !== undefined) {
+    const { report, against } = await review(scope, publication, base);
+    onReport(report);
+    throw await staged(scope, publication, { report, against, reasons: [tooMany, ...against] });
+  }
+  const reviewed: Publication = {
+    ...publication,
+    review: async (latest) => {
+      const found = await review(scope, publication, latest);
+      onReport(found.report);
+      if (found.against.length > 0) throw new GatesFailed(found);
+      return reportText(found.report);
+    },
+  };
+  try {
+    return await publish(output, reviewed, base, temporary);
+  } catch (error) {
+    if (!(error instanceof GatesFailed)) throw error;
+    const { report, against } = error.review;
+    throw await staged(scope, publication, { report, against, reasons: against });
+  }
+}
+
+async function staged(
+  { output, base, temporary, runId }: PublishScope,
+  publication: Publication,
+  {
+    report,
+    against,
+    reasons,
+  }: {
+    readonly report: QualityReport;
+    readonly against: readonly string[];
+    readonly reasons: readonly string[];
+  },
+): Promise<Staged> {
+  const reason = reasons.join('\n');
+  const how = { runId, reason, gates: against, report, temporary };
+  const folder = await stage(output, publication, base, how);
+  return new Staged(folder, new ScorelineError('gate', `${reason}; staged in ${shown(folder)}`));
+}

@@ -1,0 +1,82 @@
+/** The statistics of what was scored, put together from those of its tasks. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, shown, systemError } from '../base/errors.js';
+import { type PartRecord, STATISTICS_FILE } from '../plan/ledger.js';
+import type { UnitRecord } from '../plan/manifest.js';
+import { mergeStatistics, type Statistics } from '../stats/column.js';
+import { parseStatistics } from '../stats/parse.js';
+import type { Output } from './store.js';
+
+/** The statistics of some units together; units without any are not counted. */
+export interface UnitsStatistics {
+  readonly statistics: Statistics;
+  readonly units: number;
+}
+
+/** How many units are remembered: a backfill looks at the same few again and again. */
+const REMEMBERED = 64;
+
+/** Reads statistics from the store. */
+export class StatisticsReader {
+  private readonly output: Output;
+  private readonly known = new Map<string, Promise<Statistics | undefined>>();
+
+  constructor(output: Output) {
+    this.output = output;
+  }
+
+  /** The statistics of a unit, its tasks in order; undefined where the store has not those of all of them. */
+  ofUnit({ parts }: UnitRecord): Promise<Statistics | undefined> {
+    const id = parts.map(({ key }) => key).join();
+    const read = this.known.get(id) ?? this.readUnit(parts);
+    // The last one that was asked for stays longest.
+    this.known.delete(id);
+    this.known.set(id, read);
+    const oldest = this.known.keys().next();
+    if (this.known.size > REMEMBERED && oldest.done !== true) this.known.delete(oldest.value);
+    return read;
+  }
+
+  /** The statistics of some units together, in their order; undefined where there are none of any. */
+  async ofUnits(records: readonly UnitRecord[]): Promise<UnitsStatistics | undefined> {
+    let sum: Statistics | undefined;
+    let units = 0;
+    for (const record of records) {
+      const own = await this.ofUnit(record);
+      if (own === undefined) continue;
+      units++;
+      sum = sum === undefined ? own : mergeStatistics(sum, own);
+    }
+    return sum === undefined ? undefined : { statistics: sum, units };
+  }
+
+  private async readUnit(parts: readonly PartRecord[]): Promise<Statistics | undefined> {
+    let sum: Statistics = { rows: 0, columns: [] };
+    for (const part of parts) {
+      const own = await this.readTask(part);
+      if (own === undefined) return undefined;
+      sum = mergeStatistics(sum, own);
+    }
+    return sum;
+  }
+
+  /** Of a task: its features beside its scores, the rest beside its part. */
+  private async readTask({ key, scoreKey }: PartRecord): Promise<Statistics | undefined> {
+    const features = await readStatistics(this.output.scoreFolder(scoreKey));
+    const others = await readStatistics(this.output.partFolder(key));
+    if (features === undefined || others === undefined) return undefined;
+    return { rows: others.rows, columns: [...features.columns, ...others.columns] };
+  }
+}
+
+/** The statistics in a folder; undefined where there are none that can be used: damage is for `verify` to find. */
+async function readStatistics(folder: string): Promise<Statistics | undefined> {
+  const path = join(folder, STATISTICS_FILE);
+  try {
+    return parseStatistics(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw systemError(error, `cannot read ${shown(path)}`);
+  }
+}
