@@ -17,6 +17,7 @@ export {
   type RunReport,
   reportLines,
 } from './report/report.js';
+export { saveBaseline } from './run/baseline-file.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';

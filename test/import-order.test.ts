@@ -128,6 +128,7 @@ const ORDER = `
   cli/table.ts
   cli/with-output.ts
   cli/run-and-report.ts
+  cli/commands/baseline.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
   cli/commands/gc.ts

@@ -92,6 +92,11 @@ export function listFiles(folder: string): string[] {
     .sort();
 }
 
+/** The files of a snapshot whose bytes follow from what was scored alone: its report names the run. */
+export function contentFiles(snapshot: string): string[] {
+  return listFiles(snapshot).filter((name) => name !== 'report.json');
+}
+
 /** How long a command may take that is to take `ms` on a machine that does nothing else. */
 export function allowedMs(ms: number): number {
   return ms * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());

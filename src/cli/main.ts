@@ -1,6 +1,7 @@
 /** The command line: parses, hands over to a command, and ends with its exit code. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addBaseline } from './commands/baseline.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
@@ -26,6 +27,7 @@ const COMMANDS = [
   addDiscard,
   addRevert,
   addVerify,
+  addBaseline,
   addGc,
   addDoctor,
 ];

@@ -3,35 +3,39 @@ import * as z from 'zod';
 import { sayValue } from './job-yaml.js';
 
 /** Checks that run even where a neighbour is wrong, so that all errors are reported at once. */
-export const always = { when: () => true };
+export const always: { readonly when: () => boolean } = { when: () => true };
 
 /** A text that is not empty. */
-export const text = (error: string) =>
+export const text = (error: string): z.ZodString =>
   z
     .string({ error })
     .min(1, { error })
     .refine((value) => !value.includes('\0') && !/\p{Cs}/u.test(value), { error });
 /** A local path. */
-export const path = (error: string) =>
+export const path = (error: string): z.ZodString =>
   text(error).refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error });
 /** The name of a column. */
-export const column = () => text('a column name');
+export const column = (): z.ZodString => text('a column name');
 /** Names of columns, each once. */
-export const columnList = (error: string) =>
+export const columnList = (error: string): z.ZodArray<z.ZodString> =>
   z.array(column(), { error }).superRefine(checkDistinct, always);
 /** A whole number within bounds. */
-export const whole = (least: number, most: number, error: string) =>
+export const whole = (least: number, most: number, error: string): z.ZodInt =>
   z.int({ error }).min(least, { error }).max(most, { error });
 /** `auto`, or a whole number within bounds. */
-export const autoOrWhole = (least: number, most: number) => {
+export const autoOrWhole = (
+  least: number,
+  most: number,
+): z.ZodUnion<[z.ZodLiteral<'auto'>, z.ZodInt]> => {
   const error = `auto or a whole number from ${least} to ${most}`;
   return z.union([z.literal('auto', { error }), whole(least, most, error)], { error });
 };
 /** One of some words. */
-export const oneOf = <const T extends readonly string[]>(names: T) =>
-  z.enum(names, { error: `one of ${names.join(', ')}` });
+export const oneOf = <const T extends readonly string[]>(
+  names: T,
+): z.ZodEnum<z.util.ToEnum<T[number]>> => z.enum(names, { error: `one of ${names.join(', ')}` });
 /** A map of known keys. */
-export const section = <T extends z.ZodRawShape>(shape: T) =>
+export const section = <T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> =>
   z.strictObject(shape, { error: `a map of keys (${Object.keys(shape).join(', ')})` });
 
 /** Refuses an element or a key that is there already: SQL takes names that differ in case only for one column. */

@@ -11,7 +11,7 @@ import {
 } from '../stats/column.js';
 import { type ColumnComparison, compareColumn, QUANTILES } from '../stats/drift.js';
 import { gateLine } from '../stats/gate-line.js';
-import type { GateResult } from '../stats/gate-settings.js';
+import { type GateResult, SURE } from '../stats/gate-settings.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf } from '../stats/numeric.js';
 import type { QualityReport } from './quality-schema.js';
@@ -24,7 +24,7 @@ type AnyNumber = number | 'Infinity' | '-Infinity' | 'NaN';
 
 /** How many categories a report names. */
 const CATEGORIES_NAMED = 10;
-/** How many columns a terminal names, and how far one must have moved to be among them. */
+/** How many columns a terminal names, and how far one must have moved to be among them, other than by chance. */
 const CHANGES_SHOWN = 3;
 const LEAST_PSI = 0.02;
 
@@ -191,7 +191,8 @@ function changesOf({ columns }: QualityReport): string {
   return columns
     .flatMap((column) => {
       const psi = Number(column.change?.psi ?? 0);
-      return psi >= LEAST_PSI && !column.ignored ? [{ column, psi }] : [];
+      const isSure = (column.change?.chiSquared?.p ?? 1) < SURE;
+      return psi >= LEAST_PSI && isSure && !column.ignored ? [{ column, psi }] : [];
     })
     .sort((a, b) => b.psi - a.psi)
     .slice(0, CHANGES_SHOWN)

@@ -2,10 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { writeFileWhole } from '../base/files.js';
 import { canonicalJson, type Json } from '../base/hash.js';
 import type { Statistics } from '../stats/column.js';
 import { encodeStatistics } from '../stats/encode.js';
 import { parseStatistics } from '../stats/parse.js';
+import { latestSnapshot } from './snapshot.js';
+import { StatisticsReader } from './statistics.js';
+import type { Output } from './store.js';
 
 /** Statistics to compare with, and what they are of. */
 export interface Baseline {
@@ -24,7 +28,7 @@ const fileSchema = z.strictObject({
 });
 
 /** A baseline as the text of a file. */
-export function baselineText({ label, units, statistics }: Baseline): string {
+function baselineText({ label, units, statistics }: Baseline): string {
   const json: Json = {
     format: 1,
     kind: 'scoreline baseline',
@@ -33,6 +37,29 @@ export function baselineText({ label, units, statistics }: Baseline): string {
     statistics: encodeStatistics(statistics),
   };
   return `${canonicalJson(json)}\n`;
+}
+
+/**
+ * Saves the statistics of all that is published as a baseline. Throws `input` when nothing is published or no statistics of
+ * it are kept, `environment` when the file cannot be written.
+ */
+export async function saveBaseline(
+  output: Output,
+  file: string,
+): Promise<{ readonly label: string; readonly units: number; readonly rows: number }> {
+  const latest = await latestSnapshot(output);
+  if (latest === undefined)
+    throw new ScorelineError('input', `${shown(output.root)}: nothing is published yet`);
+  const records = Object.values(latest.manifest.units);
+  const found = await new StatisticsReader(output).ofUnits(records);
+  if (found?.units !== records.length || found.units === 0)
+    throw new ScorelineError(
+      'input',
+      `${shown(output.root)}: of ${records.length - (found?.units ?? 0)} of ${records.length} partitions no statistics are kept; run the job again`,
+    );
+  const label = `${latest.manifest.name}, snapshot ${latest.number}`;
+  await writeFileWhole(file, baselineText({ ...found, label }));
+  return { label, units: found.units, rows: found.statistics.rows };
 }
 
 /** Reads a baseline. Throws `usage` when the file cannot be read, or holds none. */

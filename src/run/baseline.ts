@@ -11,7 +11,8 @@ import type { Output } from './store.js';
 export interface Comparison {
   /** The day of the units, where each day is judged by itself. */
   readonly day: string | undefined;
-  readonly current: readonly UnitRecord[];
+  /** By name. */
+  readonly current: ReadonlyMap<string, UnitRecord>;
   readonly baseline:
     | {
         readonly label: string;
@@ -37,7 +38,7 @@ export async function comparisonsOf(input: ComparisonInput): Promise<Comparison[
   const { job, news, latest } = input;
   const { baseline } = job;
   if (typeof baseline === 'object' && 'file' in baseline)
-    return [{ day: undefined, current: [...news.values()], baseline: { reason: '' } }];
+    return [{ day: undefined, current: news, baseline: { reason: '' } }];
   const dateOf = (unit: string): string | undefined =>
     hasDate(job.input.pathText) ? dateOfUnit(job.input.pathText, unit) : undefined;
   const mode = modeOf(baseline);
@@ -47,7 +48,7 @@ export async function comparisonsOf(input: ComparisonInput): Promise<Comparison[
   const published = await publishedUnits(input, dateOf);
   const covered = [...news.keys()].map((unit) => ({ unit, date: dateOf(unit) }));
   const choice = chooseBaseline(mode, covered, published);
-  const current = [...news.values()];
+  const current = news;
   if (choice.units === undefined)
     return [{ day: undefined, current, baseline: { reason: choice.reason } }];
   const units = choice.units.map((unit) => unitOf(latest?.manifest, unit)!);
@@ -80,7 +81,7 @@ function byDay(
   const wanted = [...days.keys()].filter(isNew).sort();
   return wanted.map((date) => {
     const own = days.get(date)!.filter((unit) => news.has(unit));
-    const current = own.map((unit) => news.get(unit)!);
+    const current = new Map(own.map((unit) => [unit, news.get(unit)!]));
     const choice = chooseBaseline(mode, [{ unit: date, date }], published);
     if (choice.units === undefined)
       return { day: date, current, baseline: { reason: choice.reason } };

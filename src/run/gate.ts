@@ -20,7 +20,7 @@ import { flipsOf, labelFlips } from './flips.js';
 import { type EarlierValues, earlierValues } from './history-values.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
-import type { Base, Publication, Snapshot } from './snapshot.js';
+import { type Base, PartMissing, type Publication, type Snapshot } from './snapshot.js';
 import { StatisticsReader, type UnitsStatistics } from './statistics.js';
 import type { Output } from './store.js';
 
@@ -135,12 +135,7 @@ async function judge(of: {
   readonly prepared: Prepared;
 }): Promise<Judged> {
   const { comparison, reader, file, settings, flips, history, prepared } = of;
-  const current = await reader.ofUnits(comparison.current);
-  if (current?.units !== comparison.current.length)
-    throw new ScorelineError(
-      'environment',
-      'statistics of this run are gone from the store; "scoreline verify" says what else is',
-    );
+  const current = await statisticsOfAll(comparison.current, reader);
   const { baseline, reason } = await baselineOf(comparison, reader, file);
   const ignored = ignoredColumns(prepared);
   const results = judgeGates({
@@ -162,6 +157,20 @@ async function judge(of: {
     ignored,
     results: enforced ? results : results.map(softened),
   };
+}
+
+/** The statistics of what is to be published. Throws `PartMissing` where the store has lost some. */
+async function statisticsOfAll(
+  units: ReadonlyMap<string, UnitRecord>,
+  reader: StatisticsReader,
+): Promise<UnitsStatistics> {
+  const found = await reader.ofUnits([...units.values()]);
+  if (found?.units === units.size) return found;
+  for (const [unit, record] of units) {
+    if ((await reader.ofUnit(record)) === undefined)
+      throw new PartMissing({ unit, path: `statistics of ${unit === '' ? '.' : unit}` });
+  }
+  throw new Error('statistics came back');
 }
 
 async function baselineOf(

@@ -348,7 +348,7 @@ export function whyToDo(
   if (now.join('\n') !== then.join('\n')) reasons.push('input changed');
   if (before.model.join() !== prepared.model.sha256.join()) reasons.push('model changed');
   const job = jobRecord(prepared);
-  const changed = [...new Set([...Object.keys(before.job), ...Object.keys(job)])].filter(
+  const changed = [...new Set([...Object.keys(job), ...Object.keys(before.job)])].filter(
     (key) => JSON.stringify(job[key]) !== JSON.stringify(before.job[key]),
   );
   if (changed.length > 0) reasons.push(`job changed (${changed.join(', ')})`);

@@ -195,16 +195,24 @@ async function missingTasks(
   for (const task of tasks) {
     const key = keyOf(task);
     // What is published is kept by gc as it is; anything else only while it is fresh.
-    if (!published.has(key)) await output.touch('parts', key);
+    if (!published.has(key)) {
+      await output.touch('parts', key);
+      await output.touch('scores', task.scoreKey!);
+    }
     const part = await output.readPart(key);
-    if (part?.statistics !== undefined) {
+    // The statistics of features are beside the scores.
+    const isWhole =
+      part?.statistics !== undefined &&
+      (published.has(key) || (await output.hasScores(task.scoreKey!)));
+    if (part !== undefined && isWhole) {
       parts.set(key, part);
       continue;
     }
     missing.push(task);
     // One of before there were statistics is made again, to the same bytes.
-    if (part !== undefined) await output.takeAway('parts', key, temporary);
-    else remade ||= published.has(key);
+    if (part?.statistics === undefined && part !== undefined)
+      await output.takeAway('parts', key, temporary);
+    remade ||= part === undefined && published.has(key);
   }
   return { missing, remade };
 }

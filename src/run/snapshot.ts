@@ -61,7 +61,7 @@ export const REPORT_FILE = 'report.json';
 export class PartMissing extends ScorelineError {
   readonly unit: string;
 
-  constructor({ unit, path }: PublishedFile) {
+  constructor({ unit, path }: Pick<PublishedFile, 'unit' | 'path'>) {
     super(
       'environment',
       `${shown(path)}: is gone from the store, and no snapshot has it; "scoreline verify" says what else is`,

@@ -37,8 +37,8 @@ export async function stage(
     readonly runId: string;
     readonly reason: string;
     /** The lines of the gates that failed. */
-    readonly gates: readonly string[];
-    readonly report: QualityReport;
+    readonly gates?: readonly string[];
+    readonly report?: QualityReport;
     readonly temporary: string;
   },
 ): Promise<string> {
@@ -55,11 +55,13 @@ export async function stage(
     ...(removals.length === 0 ? {} : { removals: [...removals] }),
     base:
       base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
-    ...(options.gates.length === 0 ? {} : { gates: [...options.gates] }),
+    ...(options.gates?.length ? { gates: [...options.gates] } : {}),
     reason: options.reason,
   };
-  const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
-  await writeFileWhole(join(building, REPORT_FILE), reportText(report));
+  if (options.report !== undefined) {
+    const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
+    await writeFileWhole(join(building, REPORT_FILE), reportText(report));
+  }
   await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
   const folder = output.path('staged', options.runId);
   await putFolderIfAbsent(building, folder);

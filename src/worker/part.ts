@@ -191,7 +191,9 @@ async function createBadTable(database: Database): Promise<void> {
 }
 
 /** The outputs of the model behind some columns, each once, in the order of the table of scores. */
-export function distinctOutputs(columns: readonly OutputBinding[]) {
+export function distinctOutputs(
+  columns: readonly OutputBinding[],
+): { readonly name: string; readonly element: ElementType; readonly width: number }[] {
   const outputs = new Map<string, { name: string; element: ElementType; width: number }>();
   for (const { output, element, width } of columns) {
     outputs.set(output, {

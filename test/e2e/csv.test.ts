@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import { contentFiles, type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
 import { literal, query } from '../parquet.js';
 import { FIXTURES, scoreline } from '../scoreline.js';
 
@@ -105,7 +105,7 @@ describe('a CSV file', () => {
       write(job, 'x.csv', TEXT);
       write(job, 'y.csv', TEXT.replaceAll('\n00', '\n10'));
       expect((await job.run()).exit).toBe(0);
-      const files = listFiles(join(job.output, 'current'));
+      const files = contentFiles(join(job.output, 'current'));
       manifests.push(
         files.map((name) => [name, readFileSync(join(job.output, 'current', name), 'hex')]),
       );

@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { command, write } from '../history-case.js';
-import { type JobCase, listFiles, makeCase } from '../job-case.js';
+import { contentFiles, type JobCase, makeCase } from '../job-case.js';
 import { scoreline } from '../scoreline.js';
 
 /** A job of three partitions: the second lacks a column, the third has a key twice. */
@@ -24,7 +24,7 @@ function mend(job: JobCase): void {
 /** All that readers see, and the manifest. */
 function published(job: JobCase): string[][] {
   const root = join(job.output, 'current');
-  return listFiles(root).map((name) => [name, readFileSync(join(root, name), 'base64')]);
+  return contentFiles(root).map((name) => [name, readFileSync(join(root, name), 'base64')]);
 }
 
 describe('units that cannot be scored', () => {

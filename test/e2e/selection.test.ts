@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type JobCase, listFiles, makeCase } from '../job-case.js';
+import { contentFiles, type JobCase, makeCase } from '../job-case.js';
 import { writeParquet } from '../parquet.js';
 
 const ROWS = (from: number, rows = 3) =>
@@ -10,7 +10,7 @@ const ROWS = (from: number, rows = 3) =>
 
 function contents(job: JobCase): string[][] {
   const root = join(job.output, 'current');
-  return listFiles(root).map((name) => [name, readFileSync(join(root, name), 'hex')]);
+  return contentFiles(root).map((name) => [name, readFileSync(join(root, name), 'hex')]);
 }
 
 describe('dates', () => {

@@ -84,6 +84,9 @@ describe('a valid job', () => {
         keepSnapshots: 10,
       },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
+      statistics: [],
+      baseline: 'auto',
+      gates: undefined,
       run: {
         workers: 'auto',
         device: 'auto',
@@ -613,7 +616,7 @@ describe('a job from arguments', () => {
     const act = () => jobFromObject({ ...value, run: { workers: 0 }, x: 1 }, { baseDir: '/base' });
     expect(failure(act).message.split('\n')).toEqual([
       'run.workers: 0 is not allowed; expected auto or a whole number from 1 to 256',
-      'unknown key "x"; expected one of name, input, model, features, output, quarantine, run',
+      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, baseline, gates, run',
     ]);
   });
 

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import { contentFiles, type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
 import { query, writeParquet } from '../parquet.js';
 import { Random } from '../random.js';
 import { type CommandResult, ROOT } from '../scoreline.js';
@@ -93,7 +93,7 @@ function tasksDone(job: JobCase): number {
 function contents(job: JobCase): Record<string, string> {
   const root = join(job.output, 'current');
   return Object.fromEntries(
-    listFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
+    contentFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
   );
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import { contentFiles, type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
 import { query, writeParquet } from '../parquet.js';
 
 /** -2**31 / i in whole numbers: 0 fails in the ordinary way, -1 ends the process with SIGFPE on x86. */
@@ -116,7 +116,9 @@ test('the bytes are the same for any number of workers', async () => {
   for (const job of cases) {
     expect((await job.run('--quiet')).exit).toBe(0);
     const root = join(job.output, 'current');
-    outputs.push(listFiles(root).map((name) => readFileSync(join(root, name)).toString('base64')));
+    outputs.push(
+      contentFiles(root).map((name) => readFileSync(join(root, name)).toString('base64')),
+    );
   }
   expect(outputs[1]).toEqual(outputs[0]);
 });

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import { contentFiles, type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
 import { query, writeParquet } from '../parquet.js';
 import { type CommandResult, ROOT } from '../scoreline.js';
 
@@ -78,7 +78,7 @@ function events(job: JobCase, type: string): number {
 function contents(job: JobCase): Record<string, string> {
   const root = join(job.output, 'current');
   return Object.fromEntries(
-    listFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
+    contentFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
   );
 }
 
