@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { EXIT_CODES, loadJob } from '../src/index.js';
+import { REJECT_REASONS } from '../src/worker/csv-scan.js';
+import { QUARANTINE_MESSAGES } from '../src/worker/quarantine.js';
 import { makeFolder, ROOT, scoreline } from './scoreline.js';
 
 const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md'];
@@ -86,6 +88,15 @@ describe('the commands of the documentation', () => {
 });
 
 describe('the documentation', () => {
+  it('says what each reason to set a row or a record aside means', () => {
+    const documented = [...text('docs/operating.md').matchAll(/^\| (`.*?) \|/gm)]
+      .flatMap(([, cell]) => [...(cell ?? '').matchAll(/`(\w+)`/g)])
+      .map(([, name]) => name);
+    expect(documented).toEqual(
+      expect.arrayContaining([...Object.keys(QUARANTINE_MESSAGES), ...Object.keys(REJECT_REASONS)]),
+    );
+  });
+
   it('has the exit codes of the program', () => {
     const rows = [...text('README.md').matchAll(/^\| (\d+) \| (.*?) \| (.*?) \|$/gm)].map(
       ([, exit, meaning, retry]) => ({

@@ -78,11 +78,15 @@ export async function featuresOf(
   const lossy = new Map<string, number>();
   const columns: unknown[][] = inputs.flatMap((input) => input.columns.map(() => []));
   const bad: { row: number; reason: string; column: string }[] = [];
-  const batches = readBatches(database, segmentsOf({ files: order, partition, types }), {
-    where: undefined,
-    batchRows,
-    planFor: (segment) => planFeatures(segment, inputs),
-  });
+  const batches = readBatches(
+    database,
+    segmentsOf({ files: order, partition, types, csv: false }),
+    {
+      where: undefined,
+      batchRows,
+      planFor: (segment) => planFeatures(segment, inputs),
+    },
+  );
   for await (const { plan, batch, rows, rowStart } of batches) {
     const features = toFeatures(batch, plan, rows, lossy, new Arena());
     for (const { row, reason, column } of features.bad)

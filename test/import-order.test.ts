@@ -53,7 +53,9 @@ const ORDER = `
   worker/inspect-csv.ts
   worker/inspect.ts
   worker/part.ts
+  worker/scoring.ts
   worker/score-task.ts
+  worker/probe.ts
   worker/watchdog.ts
   worker/main.ts
 
@@ -68,6 +70,7 @@ const ORDER = `
   run/describe.ts
   run/prepare.ts
   run/audit.ts
+  run/attempt.ts
   run/score.ts
   run/run.ts
   run/plan-job.ts

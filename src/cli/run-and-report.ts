@@ -42,6 +42,15 @@ export async function runAndReport(
         if (event.type === 'progress') progress.add(event.rows);
         if (event.type === 'retry')
           terminal.say(`task ${shown(event.task)} is tried again: ${event.reason}`, event);
+        if (event.type === 'search')
+          terminal.say(
+            `task ${shown(event.task)}: the model ends its process within ${event.rows} rows (${event.reason}): looking for the row`,
+            event,
+          );
+        if (event.type === 'lethal')
+          terminal.say(`${event.place} is set aside: ${event.reason}`, event);
+        if (event.type === 'fewer-workers')
+          terminal.say(`a worker was killed: going on with ${event.workers}`, event);
       },
     });
     progress.stop();

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { firstLine, ScorelineError, shown } from '../base/errors.js';
 import {
+  type BatchPlace,
   type FromWorker,
   fromWire,
   isMessage,
@@ -15,11 +16,26 @@ import {
 export class WorkerDied extends Error {
   override readonly name = 'WorkerDied';
   readonly how: 'died' | 'hung' | 'closed';
+  /** The signal that ended it, where one did. */
+  readonly signal: NodeJS.Signals | null;
+  /** The batch that the model had just then; undefined when it had none. */
+  readonly batch: BatchPlace | undefined;
 
-  constructor(message: string, how: 'died' | 'hung' | 'closed') {
+  constructor(
+    message: string,
+    how: 'died' | 'hung' | 'closed',
+    end: { readonly signal?: NodeJS.Signals | null; readonly batch?: BatchPlace | undefined } = {},
+  ) {
     super(message);
     this.how = how;
+    this.signal = end.signal ?? null;
+    this.batch = end.batch;
   }
+}
+
+/** Whether a worker ended as the machine ends one when memory runs out: it says nothing, and no one else need do so. */
+export function wasKilled({ how, signal }: WorkerDied): boolean {
+  return how === 'died' && signal === 'SIGKILL';
 }
 
 /** How a pool is to work. */
@@ -29,13 +45,31 @@ export interface PoolOptions {
   readonly timeoutMs: number;
   readonly setupFor: (worker: number) => WorkerSetup;
   readonly onProgress: (worker: number, rows: number) => void;
+  /** Told when there are fewer workers from now on, because one was killed. */
+  readonly onFewer?: (workers: number) => void;
 }
+
+/** How a worker that is alone is asked. */
+export interface AloneOptions {
+  /** Whether it has to be a new one. */
+  readonly fresh?: boolean;
+  /** A deadline of its own in place of the pool's. */
+  readonly timeoutMs?: number;
+}
+
+/** Asks a worker while no other runs. */
+export type AskAlone = <Kind extends RequestKind>(
+  kind: Kind,
+  ask: Requests[Kind]['ask'],
+  options?: AloneOptions,
+) => Promise<Requests[Kind]['answer']>;
 
 interface Pending {
   readonly kind: RequestKind;
   readonly ask: unknown;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: Error) => void;
+  readonly timeoutMs?: number | undefined;
 }
 
 interface Member {
@@ -46,9 +80,13 @@ interface Member {
   pending: Pending | undefined;
   /** Whether the model runs: then the deadline of a batch holds. */
   inBatch: boolean;
+  /** The batch that the model has now. */
+  batch: BatchPlace | undefined;
   id: number;
   deadline: NodeJS.Timeout | undefined;
   hung: boolean;
+  /** Whether the pool has ended it. */
+  ended: boolean;
   /** How long it may be silent now. */
   silentMs: number;
   stderr: string;
@@ -57,6 +95,8 @@ interface Member {
 /** How long a worker may be silent at least when no batch is running, on a busy machine. */
 const UNHURRIED_MS = 60_000;
 const STDERR_KEPT = 4096;
+/** What ONNX Runtime logs of batches that failed: it was dealt with. */
+const RUNTIME_LOG = /^.*\[[A-Z]:onnxruntime:.*$/gm;
 
 /**
  * V8's flags for workers. There is one for each core: helper threads that collect its small heap would take time from the
@@ -74,14 +114,20 @@ export class Pool {
   private closed = false;
   private draining = false;
   private nextId = 1;
+  private limit: number;
+  /** Work that wants to be alone: how much of it there is, its turns, and who waits for the others to end. */
+  private alones = 0;
+  private turn: Promise<unknown> = Promise.resolve();
+  private whenIdle: (() => void) | undefined;
 
   constructor(options: PoolOptions) {
     this.options = options;
+    this.limit = options.size;
   }
 
-  /** The number of workers it may run at once. */
+  /** The number of workers it may run at once: fewer than at first when some were killed for memory. */
   get size(): number {
-    return this.options.size;
+    return this.limit;
   }
 
   /** The most memory that the workers used, in bytes: the sum of each one's peak. */
@@ -103,9 +149,52 @@ export class Pool {
     return answer as Requests[Kind]['answer'];
   }
 
+  /** Lets what runs come to its end, begins nothing else, and does some work with one worker at a time. */
+  async alone<Result>(work: (ask: AskAlone) => Promise<Result>): Promise<Result> {
+    this.alones++;
+    const turn = this.turn.then(async () => {
+      await this.idle();
+      await this.endMembers();
+      try {
+        return await work((kind, ask, options) => this.askAlone(kind, ask, options));
+      } finally {
+        await this.endMembers();
+        this.alones--;
+        this.dispatch();
+      }
+    });
+    this.turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private async askAlone<Kind extends RequestKind>(
+    kind: Kind,
+    ask: Requests[Kind]['ask'],
+    { fresh = false, timeoutMs }: AloneOptions = {},
+  ): Promise<Requests[Kind]['answer']> {
+    if (fresh) await this.endMembers();
+    if (this.closed || this.draining) throw new WorkerDied('the workers were stopped', 'closed');
+    const answer = await new Promise<unknown>((resolve, reject) => {
+      const [member = this.start()] = this.members.values();
+      this.give(member, { kind, ask, resolve, reject, timeoutMs });
+    });
+    return answer as Requests[Kind]['answer'];
+  }
+
+  private async idle(): Promise<void> {
+    if (!this.busy()) return;
+    await new Promise<void>((resolve) => {
+      this.whenIdle = resolve;
+    });
+  }
+
+  private busy(): boolean {
+    return [...this.members.values()].some(({ pending }) => pending !== undefined);
+  }
+
   /** Starts workers ahead of their first request, so that they are ready when it comes. */
   warm(count: number): void {
-    while (this.members.size < Math.min(count, this.options.size)) this.start();
+    while (this.members.size < Math.min(count, this.limit)) this.start();
   }
 
   /** Lets the workers end what they are doing, for so many ms, and gives them nothing more; then ends them. */
@@ -122,32 +211,42 @@ export class Pool {
     this.closed = true;
     for (const pending of this.queue.splice(0))
       pending.reject(new WorkerDied('the workers were stopped', 'closed'));
+    await this.endMembers();
+  }
+
+  private async endMembers(): Promise<void> {
     const ends = [...this.members.values()].map(
-      ({ child }) =>
+      (member) =>
         new Promise<void>((resolve) => {
-          child.once('close', () => resolve());
-          child.kill('SIGKILL');
+          member.ended = true;
+          member.child.once('close', () => resolve());
+          member.child.kill('SIGKILL');
         }),
     );
     await Promise.all(ends);
   }
 
   private dispatch(): void {
-    if (this.draining) {
-      const busy = [...this.members.values()].some(({ pending }) => pending !== undefined);
-      if (!busy) void this.close();
-      return;
+    if (!this.busy()) {
+      this.whenIdle?.();
+      this.whenIdle = undefined;
+      if (this.draining) {
+        void this.close();
+        return;
+      }
     }
+    if (this.draining || this.alones > 0) return;
     while (this.queue.length > 0 && !this.closed) {
       const idle = [...this.members.values()].find(({ pending }) => pending === undefined);
-      if (idle === undefined && this.members.size >= this.options.size) return;
+      if (idle === undefined && this.members.size >= this.limit) return;
       this.give(idle ?? this.start(), this.queue.shift()!);
     }
   }
 
   private give(member: Member, pending: Pending): void {
     member.pending = pending;
-    member.inBatch = pending.kind === 'score';
+    member.inBatch = pending.kind === 'score' || pending.kind === 'probe';
+    member.batch = undefined;
     member.id = this.nextId++;
     this.watch(member);
     this.send(member, {
@@ -180,9 +279,11 @@ export class Pool {
       ready: false,
       pending: undefined,
       inBatch: false,
+      batch: undefined,
       id: 0,
       deadline: undefined,
       hung: false,
+      ended: false,
       silentMs: 0,
       stderr: '',
     };
@@ -193,8 +294,8 @@ export class Pool {
     child.on('message', (message: unknown) => {
       if (isMessage(message)) this.receive(member, message as FromWorker);
     });
-    child.on('error', (error) => this.lost(member, error.message));
-    child.on('close', (code, signal) => this.lost(member, endOf(code, signal)));
+    child.on('error', (error) => this.lost(member, error.message, null));
+    child.on('close', (code, signal) => this.lost(member, endOf(code, signal), signal));
     this.send(member, { scoreline: 'setup', setup: this.options.setupFor(index) });
     return member;
   }
@@ -206,6 +307,7 @@ export class Pool {
         if (member.pending !== undefined) this.watch(member);
         return;
       case 'progress':
+        if (message.batch !== undefined) member.batch = message.batch ?? undefined;
         this.watch(member);
         if (message.rows > 0) this.options.onProgress(member.index, message.rows);
         return;
@@ -234,6 +336,7 @@ export class Pool {
     clearTimeout(member.deadline);
     const pending = member.pending;
     member.pending = undefined;
+    if (this.members.size > this.limit) this.retire(member);
     return pending;
   }
 
@@ -247,29 +350,41 @@ export class Pool {
   }
 
   /** The deadline is that of a batch: starting up and looking at files may take longer. */
-  private patienceMs({ ready, inBatch }: Member): number {
-    const { timeoutMs } = this.options;
+  private patienceMs({ ready, inBatch, pending }: Member): number {
+    const timeoutMs = pending?.timeoutMs ?? this.options.timeoutMs;
     return ready && inBatch ? timeoutMs : Math.max(timeoutMs, UNHURRIED_MS);
   }
 
   private retire(member: Member): void {
     this.members.delete(member.index);
+    member.ended = true;
     member.child.kill('SIGKILL');
   }
 
-  private lost(member: Member, how: string): void {
+  private lost(member: Member, how: string, signal: NodeJS.Signals | null): void {
     clearTimeout(member.deadline);
     if (this.members.get(member.index) === member) this.members.delete(member.index);
     const pending = member.pending;
     member.pending = undefined;
-    const said = firstLine(member.stderr.trim());
+    const said = firstLine(member.stderr.replace(RUNTIME_LOG, '').trim());
     const message = member.hung
       ? `no sign of life for ${member.silentMs / 1000} s`
       : `${how}${said === '' ? '' : `: ${shown(said)}`}`;
-    pending?.reject(
-      new WorkerDied(message, this.closed ? 'closed' : member.hung ? 'hung' : 'died'),
+    const died = new WorkerDied(
+      message,
+      this.closed || member.ended ? 'closed' : member.hung ? 'hung' : 'died',
+      { signal, batch: member.batch },
     );
+    if (wasKilled(died)) this.shrink();
+    pending?.reject(died);
     this.dispatch();
+  }
+
+  /** Half as many workers: what was killed for memory may find enough beside fewer. */
+  private shrink(): void {
+    if (this.limit === 1) return;
+    this.limit = Math.max(1, Math.floor(this.limit / 2));
+    this.options.onFewer?.(this.limit);
   }
 }
 

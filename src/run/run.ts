@@ -312,6 +312,13 @@ function openPool(
       allowedFolders: [root, output.root],
     }),
     onProgress: (_worker, rows) => options.onEvent({ type: 'progress', rows }),
+    onFewer: (workers) => {
+      progress.workers = workers;
+      options.onEvent({ type: 'fewer-workers', workers });
+      progress.notes.push(
+        `a worker was killed, as happens when memory runs out: went on with ${workers}`,
+      );
+    },
   });
 }
 

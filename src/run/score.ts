@@ -9,6 +9,7 @@ import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
+import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
 import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
@@ -24,7 +25,8 @@ export type ScoreEvent =
     }
   | { readonly type: 'progress'; readonly rows: number }
   | { readonly type: 'task'; readonly task: string; readonly rows: number; readonly ms: number }
-  | { readonly type: 'retry'; readonly task: string; readonly reason: string };
+  | { readonly type: 'fewer-workers'; readonly workers: number }
+  | AttemptEvent;
 
 /** What scoring needs. */
 export interface ScoreTools {
@@ -69,9 +71,6 @@ export interface Scored {
   readonly remade: boolean;
   readonly tally: Tally;
 }
-
-/** How often a task is tried before its failure is taken for the machine's. */
-const ATTEMPTS = 3;
 
 /** The sums over the tasks of a run. */
 export class Tally {
@@ -287,7 +286,7 @@ async function scoreTask(
   const name = taskName(task);
   const partKey = keyOf(task);
   const scoreKey = task.scoreKey!;
-  const order: Omit<TaskOrder, 'temporaryFolder' | 'haveScores'> = {
+  const order: AttemptOrder = {
     name,
     files: await Promise.all(task.files.map((file) => converter.orderFile(file))),
     rows: task.rows,
@@ -306,24 +305,16 @@ async function scoreTask(
     partFolder: output.partFolder(partKey),
     ...once,
   };
-  for (let attempt = 1; ; attempt++) {
-    const started = performance.now();
-    const haveScores =
-      (await output.touch('scores', scoreKey)) && (await output.hasScores(scoreKey));
-    try {
-      const temporaryFolder = join(temporary, `${partKey}-${attempt}`);
-      const result = await pool().ask('score', { ...order, haveScores, temporaryFolder });
-      onEvent({ type: 'task', task: name, rows: task.rows, ms: performance.now() - started });
-      return result;
-    } catch (error) {
-      // gc may have taken the scores while they were read.
-      if (haveScores && attempt < ATTEMPTS && !(await output.hasScores(scoreKey))) continue;
-      if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
-      if (attempt === ATTEMPTS)
-        throw deathAsError(error, `task ${shown(name)}, tried ${ATTEMPTS} times`);
-      onEvent({ type: 'retry', task: name, reason: error.message });
-    }
-  }
+  const started = performance.now();
+  const result = await attemptTask(order, {
+    output,
+    temporary,
+    pool,
+    timeoutMs: job.run.batchTimeoutMs,
+    onEvent,
+  });
+  onEvent({ type: 'task', task: name, rows: task.rows, ms: performance.now() - started });
+  return result;
 }
 
 /** Has CSV files converted to Parquet when their rows are needed, each once. */

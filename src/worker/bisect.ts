@@ -76,8 +76,8 @@ function tooMany(
   );
 }
 
-/** The rows from `start` to `end` of what feeds a batch; rows past the last one (of a fixed batch) repeat it. */
-function rowsOf(
+/** The rows from `start` to `end` of what feeds a batch, `sent` in all: rows past the last one (of a fixed batch) repeat it. */
+export function rowsOf(
   feeds: ReadonlyMap<string, TensorValues>,
   start: number,
   end: number,

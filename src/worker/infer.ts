@@ -79,7 +79,7 @@ function sameBits(a: OutputColumn['values'], b: OutputColumn['values'], length: 
 }
 
 /** The model's inputs, row-major; bad rows hold a copy of a good one, so that they change nothing for the others. */
-function feedsOf(
+export function feedsOf(
   options: InferenceOptions,
   features: FeatureBatch,
   rows: number,

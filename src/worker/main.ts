@@ -7,6 +7,7 @@ import { devices, runtimeVersion, Session } from '../base/onnx.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
+  type BatchPlace,
   type FromWorker,
   type HashedModel,
   isMessage,
@@ -33,6 +34,10 @@ let session: { readonly key: string; readonly opened: Promise<Session> } | undef
 
 function send(message: FromWorker): void {
   process.send?.(message);
+}
+
+function tellProgress(rows: number, batch: BatchPlace | null): void {
+  send({ scoreline: 'progress', rows, batch });
 }
 
 /** The worker's DuckDB, opened when it is first needed. */
@@ -105,11 +110,19 @@ const handlers: Handlers = {
     const result = await scoreTask(order, {
       database: await openDatabase(),
       session: () => openHashed(order.model),
-      onProgress: (rows) => send({ scoreline: 'progress', rows }),
+      onProgress: tellProgress,
     });
     // The young generation holds the handles of a task's chunks: see `WORKER_FLAGS` of the pool.
     globalThis.gc?.({ type: 'minor', execution: 'sync' });
     return result;
+  },
+  probe: async (order) => {
+    const { probeRows } = await import('./probe.js');
+    return probeRows(order, {
+      database: await openDatabase(),
+      session: () => openHashed(order.model),
+      onProgress: tellProgress,
+    });
   },
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
   environment: async () => ({

@@ -70,8 +70,33 @@ export interface TaskOrder {
   readonly temporaryFolder: string;
   /** How many rows may be set aside in the whole run: no more than that are looked for where the model fails. */
   readonly badRowsAllowed: number;
+  /** Rows that end or stop the process that runs the model: set aside without asking it. */
+  readonly lethal: readonly LethalRow[];
   /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
   readonly probeBatch: boolean;
+}
+
+/** A row on which the model ends its process, or does not come to an end; `row` counts in the task, from 0. */
+export interface LethalRow {
+  readonly row: number;
+  readonly reason: 'model_crashed' | 'model_hung';
+}
+
+/** The batch that a worker gives the model: its first row in the task, and how many rows it has. */
+export interface BatchPlace {
+  readonly rowStart: number;
+  readonly rows: number;
+}
+
+/** A part of a task's batch to give the model by itself: the rows `from` to `to` of the batch that begins at task row `rowStart`. */
+export interface ProbeOrder extends TaskOrder {
+  readonly probe: { readonly rowStart: number; readonly from: number; readonly to: number };
+}
+
+/** Where the first row of a probe stands: its place in the task, and the same for a person. */
+export interface ProbeAnswer {
+  readonly row: number;
+  readonly place: string;
 }
 
 /** Where the time of a task went, in ms. */
@@ -105,6 +130,7 @@ export interface Requests {
   'check-expression': { readonly ask: CheckExpression; readonly answer: null };
   'check-key': { readonly ask: CheckKey; readonly answer: null };
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
+  probe: { readonly ask: ProbeOrder; readonly answer: ProbeAnswer };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
   environment: { readonly ask: null; readonly answer: Environment };
 }
@@ -182,10 +208,17 @@ export type ToWorker =
       readonly ask: unknown;
     };
 
-/** A message from a worker. `progress` also shows that it is alive; `trial` that the model runs next, as in a batch. */
+/**
+ * A message from a worker. `progress` also shows that it is alive, and with `batch`, that the model gets that one next, or
+ * (null) that it has ended; `trial` that the model runs next, as in a batch.
+ */
 export type FromWorker =
   | { readonly scoreline: 'ready' }
-  | { readonly scoreline: 'progress'; readonly rows: number }
+  | {
+      readonly scoreline: 'progress';
+      readonly rows: number;
+      readonly batch?: BatchPlace | null;
+    }
   | { readonly scoreline: 'trial' }
   | {
       readonly scoreline: 'answer';

@@ -6,6 +6,8 @@ export type QuarantineReason =
   | 'cast_failed'
   | 'wrong_length'
   | 'model_failed'
+  | 'model_crashed'
+  | 'model_hung'
   | 'non_finite_score';
 
 /** One row set aside. */
@@ -31,6 +33,8 @@ export const QUARANTINE_MESSAGES: Readonly<Record<QuarantineReason, string>> = {
   cast_failed: "the value cannot be converted to the model input's type",
   wrong_length: 'the list has another number of elements than the model input takes a row',
   model_failed: 'the model fails on this row, also when it is alone',
+  model_crashed: 'the model ends the process that runs it on this row, also when it is alone',
+  model_hung: 'the model does not come to an end on this row, also when it is alone',
   non_finite_score: 'the model gave NaN or an infinite number',
 };
 

@@ -1,40 +1,23 @@
 /** One attempt at one task, from its rows to its part. */
 import { mkdir } from 'node:fs/promises';
-import { Arena } from '../base/columns.js';
-import { type Database, duckdbError } from '../base/duckdb.js';
+import { duckdbError } from '../base/duckdb.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { removeTree } from '../base/files.js';
-import type { Session } from '../base/onnx.js';
 import type { ScoresRecord } from '../plan/ledger.js';
-import { planFeatures, toFeatures } from './features.js';
 import { dependsOnBatch, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
-import { withKnownSizes } from './open-sizes.js';
 import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
-import type { OrderFile, TaskOrder, TaskResult } from './protocol.js';
+import type { TaskOrder, TaskResult } from './protocol.js';
 import { messageOfRow } from './quarantine.js';
-import { checkUnchanged, readBatches, type Segment, segmentsOf } from './read.js';
-
-/** What a worker lends to an attempt. */
-export interface TaskTools {
-  readonly database: Database;
-  /** Loads the model, once a worker. */
-  readonly session: () => Promise<Session>;
-  /** Told before each batch: the rows scored since the last call. */
-  readonly onProgress: (rows: number) => void;
-}
+import { checkUnchanged, type Segment } from './read.js';
+import { openTask, placeText, segmentsOfTask, type TaskTools, taskRow } from './scoring.js';
 
 /** Scores the rows of a task, unless its scores are there already, and writes its part. */
 export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<TaskResult> {
   try {
     await mkdir(order.temporaryFolder, { recursive: true });
     await checkUnchanged(order.files);
-    const segments = segmentsOf({
-      files: order.files,
-      partition: order.partition,
-      types: order.scoring.types,
-      csv: order.scoring.csv !== undefined,
-    });
+    const segments = segmentsOfTask(order);
     const scored = order.haveScores
       ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }
       : await score(order, segments, tools);
@@ -68,42 +51,23 @@ const NOTHING_SCORED = {
 };
 
 async function score(order: TaskOrder, segments: readonly Segment[], tools: TaskTools) {
-  const { scoring } = order;
   const table = await ScoreTable.create(tools.database, order);
-  const lossyCasts = new Map<string, number>();
   const clock = new StageClock();
-  const arena = new Arena();
   let batchDependent: boolean | undefined;
   let anyScored = false;
-  let done = 0;
-  const inputs = await withKnownSizes(tools.database, segments, scoring.inputs, scoring.where);
-  const inference: InferenceOptions = {
-    session: await tools.session(),
-    shownAs: order.model.shownAs,
-    inputs,
-    outputs: order.publishing.columns,
-    fixedBatch: scoring.fixedBatch,
-    nonFinite: scoring.nonFinite,
-    arena,
-    onAlive: () => {
-      tools.onProgress(done);
-      done = 0;
-    },
-  };
-  const batches = readBatches(tools.database, segments, {
-    where: scoring.where,
-    batchRows: scoring.batchRows,
-    planFor: (segment) => planFeatures(segment, inputs),
-  });
-  for await (const batch of batches) {
+  const task = await openTask(order, segments, tools);
+  for await (const batch of task.batches) {
     clock.lap('read');
-    arena.reset();
-    const features = toFeatures(batch.batch, batch.plan, batch.rows, lossyCasts, arena);
+    const features = task.features(batch);
     clock.lap('prepare');
+    const inference: InferenceOptions = {
+      ...task.inference,
+      onAlive: () => tools.onProgress(0, { rowStart: batch.rowStart, rows: batch.rows }),
+    };
     const scored = await inferBatch(inference, features, batch.rows, {
       allowed: order.badRowsAllowed - table.bad.length,
       anyScored,
-      place: (row) => placeText(order, batch.positions?.[row] ?? batch.rowStart + row),
+      place: (row) => placeText(order, taskRow(batch, row)),
     });
     if (order.probeBatch && batch.rowStart === 0) {
       batchDependent = await dependsOnBatch(inference, features, batch.rows, scored);
@@ -111,16 +75,15 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     anyScored ||= scored.bad.length < batch.rows;
     clock.lap('infer');
     await table.append(batch, scored.outputs, scored.bad);
-    done += batch.rowEnd - batch.rowStart;
+    tools.onProgress(batch.rowEnd - batch.rowStart, null);
     clock.lap('write');
   }
   clock.lap('read');
-  tools.onProgress(done);
   await table.finish();
   const record: ScoresRecord = {
     format: 1,
     inputs: ledgersOf(order, table.status),
-    lossyCasts: [...lossyCasts].map(([column, values]) => ({ column, values })),
+    lossyCasts: [...task.lossyCasts].map(([column, values]) => ({ column, values })),
   };
   await table.write(order, record);
   clock.lap('write');
@@ -132,24 +95,6 @@ function firstBadRows(order: TaskOrder, table: ScoreTable): string[] {
     const column = bad.column === '' ? '' : `column "${shown(bad.column)}": `;
     return `${placeText(order, bad.row)}: ${column}${bad.reason}: ${messageOfRow(bad)}`;
   });
-}
-
-function placeText(order: TaskOrder, row: number): string {
-  const { path, fileRow } = placeOf(order.files, row);
-  return `${shown(path)} row ${fileRow}`;
-}
-
-/** The file and the row in it (from 0) of a row of a task. */
-export function placeOf(
-  files: readonly OrderFile[],
-  row: number,
-): { path: string; fileRow: number } {
-  let first = 0;
-  for (const { path, rowStart, rowEnd } of files) {
-    if (row < first + rowEnd - rowStart) return { path, fileRow: rowStart + row - first };
-    first += rowEnd - rowStart;
-  }
-  throw new RangeError(`the task has no row ${row}`);
 }
 
 /** An error of a library as one of ours; a file that was rewritten meanwhile is the cause of whatever it led to. */

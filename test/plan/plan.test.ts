@@ -24,6 +24,7 @@ const SCORING: ScoringConfig = {
   inputs: [{ name: 'x', element: 'float32', rank: 2, columns: ['a', 'b'] }],
   outputs: ['y'],
   nonFinite: 'quarantine',
+  csv: undefined,
 };
 
 const PUBLISHING: PublishingConfig = {

@@ -182,33 +182,9 @@ describe('a worker that is killed', () => {
     const result = await run.ended;
     expect(result.exit).toBe(0);
     expect(result.stderr).toMatch(/^task p=\d#0 is tried again: it was ended by SIGKILL$/m);
+    // As when memory runs out: fewer of them may have enough.
+    expect(result.stderr).toMatch(/^a worker was killed: going on with 1$/m);
     expectSame(job);
-  });
-});
-
-describe('a model that hangs', () => {
-  test('is given up in time, with the other partition scored and no worker left', async () => {
-    const job = await hangingCase(1);
-    const run = start(job);
-    await until('the workers run', () => workersOf(run).length > 0);
-    const result = await run.ended;
-    expect(result.exit).toBe(6);
-    expect(result.ms).toBeLessThan(12_000);
-    const lines = result.stderr.trim().split('\n');
-    expect(
-      lines.filter(
-        (line) => line === 'task p=2\\u{1b}[31m#0 is tried again: no sign of life for 1 s',
-      ),
-    ).toHaveLength(2);
-    expect(lines.at(-1)).toMatch(
-      /^scoreline: task p=2\\u\{1b\}\[31m#0, tried 3 times: .*no sign of life for 1 s$/,
-    );
-    expect(workersOf(run)).toEqual([]);
-    await writeParquet(join(job.input, BUSY, 'x.parquet'), 'SELECT 2::FLOAT AS x');
-    expect(await job.run()).toMatchObject({
-      exit: 0,
-      report: { tasks: { scored: 1, reused: 1 }, ledger: { rows: 11, scored: 11 } },
-    });
   });
 });
 

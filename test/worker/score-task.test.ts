@@ -43,6 +43,7 @@ async function attempt(onBatch: (path: string) => void) {
       inputs: [{ name: 'x', element: 'float32', rank: 2, columns: ['a', 'b'] }],
       outputs: ['y'],
       nonFinite: 'quarantine',
+      csv: undefined,
     },
     publishing: {
       keep: [],
@@ -56,6 +57,8 @@ async function attempt(onBatch: (path: string) => void) {
     partFolder: join(folder, 'store', 'parts', 'ab', KEY),
     haveScores: false,
     temporaryFolder: join(folder, 'tmp'),
+    badRowsAllowed: 10,
+    lethal: [],
     probeBatch: false,
   };
   const database = await Database.open({
