@@ -22,6 +22,16 @@ const C0: f64 = 1.6938359250920212e-6; // 0x1.c6af84b912394p-5 / 32768
 const C1: f64 = 0.00023459809789509004; // 0x1.ebfce50fac4f3p-3 / 1024
 const C2: f64 = 0.021660849396613134; // 0x1.62e42ff0c52d6p-1 / 32
 
+/**
+ * Where the C library is compiled with fused multiply-add, as for every CPU of today, of all 2^32 floats two give another
+ * result, compared one by one with glibc 2.36. Within a logistic neither can show.
+ */
+export function expFused(x: f32): f32 {
+  if (x == <f32>-63.09946060180664) return <f32>3.946866735154823e-28;
+  if (x == <f32>32.564632415771484) return <f32>138880149880832.0;
+  return exp(x);
+}
+
 // @ts-ignore: decorator
 @inline export function exp(x: f32): f32 {
   if (!(x >= <f32>-103.97207641601562)) return x != x ? x : 0;

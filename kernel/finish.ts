@@ -1,5 +1,5 @@
 /** The last step: base values, and the ensemble's transformation; formulas and order as in ONNX Runtime. */
-import { exp } from './exp';
+import { exp, expFused } from './exp';
 import { ROWS } from './layout';
 
 /** How scores become outputs. The last three are those of a classifier of two classes that has one score. */
@@ -86,7 +86,7 @@ function softmax(at: u32, count: u32): void {
   const most = greatest(at, count);
   let sum: f32 = 0;
   for (let k: u32 = 0; k < count; k++) {
-    const x = exp(load<f32>(at + k * 4) - most);
+    const x = expFused(load<f32>(at + k * 4) - most);
     store<f32>(at + k * 4, x);
     sum += x;
   }
@@ -96,12 +96,12 @@ function softmax(at: u32, count: u32): void {
 /** Leaves scores of 0 out of the sum. */
 function softmaxZero(at: u32, count: u32): void {
   const most = greatest(at, count);
-  const scale = exp(-most);
+  const scale = expFused(-most);
   let sum: f32 = 0;
   for (let k: u32 = 0; k < count; k++) {
     let x = load<f32>(at + k * 4);
     if (x > <f32>0.0000001 || x < <f32>-0.0000001) {
-      x = exp(x - most);
+      x = expFused(x - most);
       sum += x;
     } else x *= scale;
     store<f32>(at + k * 4, x);

@@ -17,6 +17,8 @@ const ORDER = `
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-graph.ts
+  base/onnx-attribute.ts
   base/onnx-rewrite.ts
   base/onnx.ts
 
@@ -31,10 +33,24 @@ const ORDER = `
   plan/signature.ts
   plan/proposal.ts
   plan/plan.ts
+  plan/engine.ts
   plan/ledger.ts
   plan/manifest.ts
 
   report/report.ts
+
+  trees/floats.ts
+  trees/ensemble.ts
+  trees/cut.ts
+  trees/conditions.ts
+  trees/shapes.ts
+  trees/buckets.ts
+  trees/finish.ts
+  trees/program.ts
+  trees/kernel.ts
+  trees/engine.ts
+  trees/made-up.ts
+  trees/exp-probe.ts
 
   worker/protocol.ts
   worker/quarantine.ts
@@ -44,6 +60,7 @@ const ORDER = `
   worker/casts.ts
   worker/features.ts
   worker/model-run.ts
+  worker/trees.ts
   worker/bisect.ts
   worker/infer.ts
   worker/trial.ts
@@ -55,6 +72,7 @@ const ORDER = `
   worker/part.ts
   worker/scoring.ts
   worker/score-task.ts
+  worker/trees-check.ts
   worker/probe.ts
   worker/watchdog.ts
   worker/main.ts
@@ -71,6 +89,7 @@ const ORDER = `
   run/prepare.ts
   run/audit.ts
   run/attempt.ts
+  run/engine.ts
   run/score.ts
   run/run.ts
   run/plan-job.ts

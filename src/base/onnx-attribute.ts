@@ -221,10 +221,7 @@ export function attributeChoices(bytes: Uint8Array, choices: readonly string[]):
 function forRepeated(
   bytes: Uint8Array,
   number: number,
-  {
-    wire,
-    take,
-  }: { wire: number; take: (from: number, to: number, tag: number) => number },
+  { wire, take }: { wire: number; take: (from: number, to: number, tag: number) => number },
 ): void {
   const tag = (number << 3) | wire;
   const packed = wire === BYTES ? -1 : (number << 3) | BYTES;
@@ -258,7 +255,8 @@ export function tensorOfOneFloat(bytes: Uint8Array): number | undefined {
         at = next;
       }
     } else if (number === 2 && wire === VARINT) type = smallVarint(bytes, start, end);
-    else if ((number === 4 || number === 9) && end - start === 4) value = view.getFloat32(start, true);
+    else if ((number === 4 || number === 9) && end - start === 4)
+      value = view.getFloat32(start, true);
     else if (number === 14 && wire === VARINT) external = smallVarint(bytes, start, end) !== 0;
   }
   return type === 1 && size === 1 && !external ? value : undefined;

@@ -51,20 +51,33 @@ export function compileTrees(path: string): TreeModel | string {
   }
 }
 
-/** Scores rows: `columns` by feature number, and the outputs that are wanted. */
-export type ScoreTrees = (
-  columns: readonly FloatColumn[],
-  rows: number,
-  wanted: readonly string[],
-) => Map<string, TreeOutput>;
+/** What is to be scored, and where numbers go. */
+export interface TreeRequest {
+  readonly rows: number;
+  /** Names of outputs. */
+  readonly wanted: readonly string[];
+  /** Gives an array of this length. */
+  readonly allocate: (length: number) => Float32Array;
+}
+
+/** A model that is ready to run. */
+export interface TreeScorer {
+  readonly model: TreeModel;
+  /** Scores rows; `columns` are numbered as the model numbers its features. */
+  readonly score: (
+    columns: readonly FloatColumn[],
+    request: TreeRequest,
+  ) => Map<string, TreeOutput>;
+}
 
 /** Makes a compiled model ready to run. Throws where WebAssembly is not to be had. */
-export function startTrees({ program, outputs, labels }: TreeModel): ScoreTrees {
+export function startTrees(model: TreeModel): TreeScorer {
+  const { program, outputs, labels } = model;
   const kernel = startKernel(program);
   const { finish, features } = program;
-  return (columns, rows, wanted) => {
+  const score: TreeScorer['score'] = (columns, { rows, wanted, allocate }) => {
     const kinds = wanted.map((name) => outputs.get(name));
-    const scores = kinds.includes('scores') ? new Float32Array(rows * finish.width) : undefined;
+    const scores = kinds.includes('scores') ? allocate(rows * finish.width) : undefined;
     const classes = kinds.includes('label') ? new Uint32Array(rows) : undefined;
     for (let start = 0; start < rows; start += BLOCK_ROWS) {
       const count = Math.min(BLOCK_ROWS, rows - start);
@@ -72,9 +85,11 @@ export function startTrees({ program, outputs, labels }: TreeModel): ScoreTrees 
         fillColumn(kernel.inputs[index]!, columns[feature]!, start, count);
       }
       kernel.run(count);
-      const done = count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * finish.width);
+      const done =
+        count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * finish.width);
       scores?.set(done, start * finish.width);
-      if (classes !== undefined) findClasses(program, kernel.scores, classes.subarray(start, start + count));
+      if (classes !== undefined)
+        findClasses(program, kernel.scores, classes.subarray(start, start + count));
     }
     const results = new Map<string, TreeOutput>();
     for (const [index, name] of wanted.entries()) {
@@ -88,6 +103,7 @@ export function startTrees({ program, outputs, labels }: TreeModel): ScoreTrees 
     }
     return results;
   };
+  return { model, score };
 }
 
 function fillColumn(
@@ -103,11 +119,16 @@ function fillColumn(
   for (let row = 0; row < count; row++) target[row] = values[(start + row) * stride + offset]!;
 }
 
-function findClasses({ finish: { label } }: Program, scores: readonly Float32Array[], classes: Uint32Array): void {
+function findClasses(
+  { finish: { label } }: Program,
+  scores: readonly Float32Array[],
+  classes: Uint32Array,
+): void {
   if (label === undefined || typeof label === 'string') return;
   if (label.by === 'threshold') {
     const column = scores[label.column]!;
-    for (let row = 0; row < classes.length; row++) classes[row] = column[row]! > label.threshold ? 1 : 0;
+    for (let row = 0; row < classes.length; row++)
+      classes[row] = column[row]! > label.threshold ? 1 : 0;
     return;
   }
   for (let row = 0; row < classes.length; row++) {

@@ -127,23 +127,29 @@ export function readEnsemble(node: GraphNode): Ensemble {
   const count = modes.length;
   const ints = (name: string): Int32Array => {
     const values = attributes.ints.get(name) ?? new Int32Array();
-    if (values.length !== count) throw new Unsupported(`${name} has ${values.length} elements for ${count} nodes`);
+    if (values.length !== count)
+      throw new Unsupported(`${name} has ${values.length} elements for ${count} nodes`);
     return values;
   };
   if (count === 0) throw new Unsupported('it has no nodes');
   if (modes.includes(255)) throw new Unsupported('a node has an unknown mode');
   const thresholds = attributes.floats.get('nodes_values') ?? new Float32Array();
-  if (thresholds.length !== count) throw new Unsupported(`nodes_values has ${thresholds.length} elements for ${count} nodes`);
+  if (thresholds.length !== count)
+    throw new Unsupported(`nodes_values has ${thresholds.length} elements for ${count} nodes`);
   const missing = attributes.ints.get('nodes_missing_value_tracks_true') ?? new Int32Array();
   if (missing.length !== 0 && missing.length !== count)
     throw new Unsupported('nodes_missing_value_tracks_true does not have an element a node');
   const features = ints('nodes_featureids');
   for (let node = 0; node < count; node++) {
-    if (modes[node] !== LEAF && features[node]! < 0) throw new Unsupported('a feature has a negative number');
+    if (modes[node] !== LEAF && features[node]! < 0)
+      throw new Unsupported('a feature has a negative number');
   }
   const places = placeNodes(ints('nodes_treeids'), ints('nodes_nodeids'));
-  const targetCount = isClassifier ? (labels?.length ?? 0) : (attributes.counts.get('n_targets') ?? 0);
-  if (!(targetCount >= 1 && targetCount <= 4096)) throw new Unsupported(`it has ${targetCount} outputs`);
+  const targetCount = isClassifier
+    ? (labels?.length ?? 0)
+    : (attributes.counts.get('n_targets') ?? 0);
+  if (!(targetCount >= 1 && targetCount <= 4096))
+    throw new Unsupported(`it has ${targetCount} outputs`);
   const weights = readWeights(attributes, prefix, { modes, places, targetCount });
   return {
     modes,
@@ -198,7 +204,10 @@ interface Places {
 }
 
 function placeNodes(trees: Int32Array, ids: Int32Array): Places {
-  const runs = new Map<number, { start: number; end: number; byId: Map<number, number> | undefined }>();
+  const runs = new Map<
+    number,
+    { start: number; end: number; byId: Map<number, number> | undefined }
+  >();
   const roots: number[] = [];
   for (let start = 0, end = 0; start < trees.length; start = end) {
     const tree = trees[start]!;
@@ -277,7 +286,8 @@ function readWeights(
     const [start, end] = [weightStart[node]!, weightStart[node + 1]!];
     if (start === end) throw new Unsupported('a leaf has no weight');
     for (let at = start; at < end; at++) {
-      if (lastLeaf[targets[at]!] === node) throw new Unsupported('a leaf has two weights for one output');
+      if (lastLeaf[targets[at]!] === node)
+        throw new Unsupported('a leaf has two weights for one output');
       lastLeaf[targets[at]!] = node;
     }
   }

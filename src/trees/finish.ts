@@ -15,7 +15,12 @@ export type LabelRule =
   /** The class of the greatest score, the first of equals. */
   | { readonly by: 'greatest' }
   /** Class 1 where the score of a column is greater than `threshold`, else class 0. */
-  | { readonly by: 'threshold'; readonly column: number; readonly threshold: number; readonly literal: boolean };
+  | {
+      readonly by: 'threshold';
+      readonly column: number;
+      readonly threshold: number;
+      readonly literal: boolean;
+    };
 
 /** What is done with the scores of a block. */
 export interface Finish {
@@ -93,7 +98,9 @@ function scoredTargets(ensemble: Ensemble): number[] {
     for (const target of any) if (counts[target] === leaves) full.add(target);
   }
   if (full.size < any.size && JOINS[ensemble.aggregate] !== 0)
-    throw new Unsupported('an output has weights in some leaves only, of which the least or greatest is taken');
+    throw new Unsupported(
+      'an output has weights in some leaves only, of which the least or greatest is taken',
+    );
   return [...any].sort((a, b) => a - b);
 }
 
@@ -108,12 +115,20 @@ function classification(ensemble: Ensemble): Part {
     bases: bases.length === 0 ? new Float32Array(targetCount) : bases,
     how: HOW[transform],
     width: targetCount,
-    label: isScoredEverywhere(ensemble) ? { by: 'greatest' } : 'some leaves have no weight for a class',
+    label: isScoredEverywhere(ensemble)
+      ? { by: 'greatest' }
+      : 'some leaves have no weight for a class',
   };
 }
 
 /** Whether classes without a score, which cannot win, cannot seem to: all are scored, or one of them is greater than 0. */
-function isScoredEverywhere({ weightStart, modes, weights, targetCount, bases }: Ensemble): boolean {
+function isScoredEverywhere({
+  weightStart,
+  modes,
+  weights,
+  targetCount,
+  bases,
+}: Ensemble): boolean {
   if (bases.length > 0) return true;
   let isFull = true;
   let isPositive = true;

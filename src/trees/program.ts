@@ -51,7 +51,8 @@ class Layout {
   take(bytes: number): number {
     const start = Math.ceil(this.end / 64) * 64;
     this.end = start + bytes;
-    if (this.end > MOST_BYTES) throw new Unsupported('it takes more than 1 GiB when it is compiled');
+    if (this.end > MOST_BYTES)
+      throw new Unsupported('it takes more than 1 GiB when it is compiled');
     return start;
   }
 
@@ -94,13 +95,18 @@ export function buildProgram(ensemble: Ensemble): Program {
   const searches = plans.map((plan) => placeSearch(layout, plan));
   const planeOf = new Int32Array(conditions.count);
   let planeCount = 0;
-  for (const plan of plans) for (const condition of plan.conditions) planeOf[condition] = planeCount++;
+  for (const plan of plans)
+    for (const condition of plan.conditions) planeOf[condition] = planeCount++;
   const isWide = planeCount > 65_535 || shapes.some(({ leaves }) => leaves.length > 65_535);
   const scoreBytes = BLOCK_ROWS * 4;
   // The scores come behind all that is filled, but trees name their addresses: their region is taken when all else is known.
   let scores = 0;
   for (const [index, shape] of shapes.entries()) {
-    placeTree(layout, { shape, ensemble, finish, planeOf, isWide, scores: () => scores }, trees + index * TREE_BYTES);
+    placeTree(
+      layout,
+      { shape, ensemble, finish, planeOf, isWide, scores: () => scores },
+      trees + index * TREE_BYTES,
+    );
   }
   const bases = layout.place(finish.bases);
   const filledEnd = layout.bytes;
@@ -125,10 +131,19 @@ export function buildProgram(ensemble: Ensemble): Program {
     const isLong = plan.thresholds.length > 254;
     layout.fill(features + index * FEATURE_BYTES, 16, (numbers) => {
       const { mode, steps, count, keyLeast, keyShift, least, scale } = search.buckets;
-      numbers.set([inputs + index * BLOCK_ROWS * 4, low, isLong ? low + BLOCK_ROWS : 0, mode, steps]);
+      numbers.set([
+        inputs + index * BLOCK_ROWS * 4,
+        low,
+        isLong ? low + BLOCK_ROWS : 0,
+        mode,
+        steps,
+      ]);
       numbers.set([search.table, search.thresholds, count], 5);
       new Float32Array(numbers.buffer, numbers.byteOffset, 16).set([least, scale], 8);
-      numbers.set([keyLeast, keyShift, search.words, plan.conditions.length, at, nans + index * PLANE], 10);
+      numbers.set(
+        [keyLeast, keyShift, search.words, plan.conditions.length, at, nans + index * PLANE],
+        10,
+      );
     });
   }
   const image = layout.image().subarray(0, Math.ceil((filledEnd - PROGRAM_START) / 64) * 64);

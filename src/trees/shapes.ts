@@ -101,7 +101,8 @@ function expand(
     const parent = stack.pop()!;
     const node = stack.pop()!;
     if (count === capacity) {
-      if (count === most) throw new Unsupported('the nodes of a tree form a cycle, or share too much');
+      if (count === most)
+        throw new Unsupported('the nodes of a tree form a cycle, or share too much');
       capacity = Math.min(most, capacity * 2);
       condition = grown(condition);
       left = grown(left);
@@ -180,7 +181,8 @@ function equalSplit(ensemble: Ensemble, node: number, conditions: Conditions): S
     // The nodes may form a ring.
     if (values.length === MOST_VALUES) throw new Unsupported('a category has too many values');
     const value = thresholds[right]!;
-    if (Number.isNaN(value) || value === -Infinity) throw new Unsupported('a threshold is not finite');
+    if (Number.isNaN(value) || value === -Infinity)
+      throw new Unsupported('a threshold is not finite');
     values.push(value);
     nanIsLess ||= missingIsTrue[right] === 1;
     right = whenFalse[right]!;
