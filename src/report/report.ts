@@ -106,7 +106,7 @@ export function reportLines(report: RunReport): string[] {
 }
 
 function engineLines({ engine }: RunReport): string[] {
-  return engine === null ? [] : [`engine     ${engine.engine}: ${engine.why}`];
+  return engine === null ? [] : [`engine     ${engine.engine} (${engine.why})`];
 }
 
 function noteLines(report: RunReport): string[] {

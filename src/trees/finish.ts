@@ -97,10 +97,10 @@ function scoredTargets(ensemble: Ensemble): number[] {
     }
     for (const target of any) if (counts[target] === leaves) full.add(target);
   }
-  if (full.size < any.size && JOINS[ensemble.aggregate] !== 0)
-    throw new Unsupported(
-      'an output has weights in some leaves only, of which the least or greatest is taken',
-    );
+  // A row without a score for an output gets 0 there, whatever the base value: only an empty sum without one is the same.
+  const isSame = JOINS[ensemble.aggregate] === 0 && ensemble.bases.length === 0;
+  if (full.size < any.size && ensemble.labels === undefined && !isSame)
+    throw new Unsupported('some leaves have no weight for an output');
   return [...any].sort((a, b) => a - b);
 }
 

@@ -42,11 +42,14 @@ export interface Kernel {
   readonly run: (rows: number) => void;
 }
 
+/** Where the build puts it, seen from the source and from what is built of it. */
+const KERNEL = new URL('../../dist/trees/kernel.wasm', import.meta.url);
+
 let compiled: WebAssembly.Module | undefined;
 
 /** Loads a program. Throws what `WebAssembly` throws where it is not to be had: without SIMD, or without the memory. */
 export function startKernel(program: Program): Kernel {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernel.wasm', import.meta.url)));
+  compiled ??= new WebAssembly.Module(readFileSync(KERNEL));
   const pages = Math.ceil(program.memoryBytes / 65_536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });

@@ -168,6 +168,7 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
 }
 
 function engineText(trees: ModelFacts['trees']): string {
-  if ('why' in trees) return `onnxruntime: ${shown(trees.why)}`;
-  return `trees: ${trees.trees} trees with ${trees.leaves} leaves`;
+  if ('why' in trees) return `onnxruntime (${shown(trees.why)})`;
+  const [count, leaves] = [trees.trees, trees.leaves].map((n) => n.toLocaleString('en-US'));
+  return `trees (${count} trees, ${leaves} leaves)`;
 }
