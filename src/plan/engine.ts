@@ -66,12 +66,12 @@ function obstacleTo({
   if (scoring.device !== 'cpu') return `the model runs on ${scoring.device}`;
   const [input] = scoring.inputs;
   if (input === undefined || scoring.inputs.length > 1 || input.name !== trees.input)
-    return `it has ${scoring.inputs.length} inputs`;
-  if (input.element !== 'float32') return `its input is ${input.element}`;
-  if (input.rank !== 2) return `its input has ${input.rank} dimensions`;
+    return `the model has ${scoring.inputs.length} inputs`;
+  if (input.element !== 'float32') return `the input is ${input.element}`;
+  if (input.rank !== 2) return `the input has ${input.rank} dimensions`;
   const width = input.list === undefined ? input.columns.length : (input.list[0] ?? 0);
   if (width <= trees.lastFeature)
     return `it uses feature ${trees.lastFeature} of ${width === 0 ? 'an open number' : width}`;
   const missing = publishing.columns.find(({ output }) => !trees.outputs.includes(output));
-  return missing && `it does not give the output "${shown(missing.output)}"`;
+  return missing && `the trees do not give the output "${shown(missing.output)}"`;
 }

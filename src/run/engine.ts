@@ -21,7 +21,7 @@ export async function settleEngine(
     const count = checked.toLocaleString('en-US');
     return difference === undefined
       ? { engine: 'trees', why: `${count} rows had the bits of ONNX Runtime` }
-      : { engine: 'onnxruntime', why: `the trees gave another number: ${difference}` };
+      : { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
   } catch (error) {
     // Whatever is wrong with a file or the model, scoring says it better, and of which unit.
     const isTheirs = error instanceof ScorelineError || error instanceof WorkerDied;

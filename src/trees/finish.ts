@@ -68,8 +68,12 @@ type Part = Pick<Finish, 'columns' | 'bases' | 'how' | 'width' | 'label'>;
 
 function regression(ensemble: Ensemble): Part {
   const { targetCount, bases, transform } = ensemble;
-  const columns = scoredTargets(ensemble);
+  const { columns, always } = scoredTargets(ensemble);
   if (columns.length < targetCount) throw new Unsupported('an output has no weights');
+  // A row without a score for an output gets 0 there, whatever the base value: only an empty sum without one is the same.
+  const isSame = JOINS[ensemble.aggregate] === 0 && bases.length === 0;
+  if (always.size < targetCount && !isSame)
+    throw new Unsupported('some leaves have no weight for an output');
   return {
     columns,
     bases: bases.length === 0 ? new Float32Array(targetCount) : bases,
@@ -80,8 +84,8 @@ function regression(ensemble: Ensemble): Part {
   };
 }
 
-/** The targets that have a weight in all leaves of some tree: every row has a score for them. */
-function scoredTargets(ensemble: Ensemble): number[] {
+/** The targets that have weights; and those that have one in all leaves of some tree, so that every row has a score for them. */
+function scoredTargets(ensemble: Ensemble): { columns: number[]; always: ReadonlySet<number> } {
   const { roots, modes, weightStart, targets } = ensemble;
   const counts = new Int32Array(ensemble.targetCount);
   const full = new Set<number>();
@@ -97,53 +101,39 @@ function scoredTargets(ensemble: Ensemble): number[] {
     }
     for (const target of any) if (counts[target] === leaves) full.add(target);
   }
-  // A row without a score for an output gets 0 there, whatever the base value: only an empty sum without one is the same.
-  const isSame = JOINS[ensemble.aggregate] === 0 && ensemble.bases.length === 0;
-  if (full.size < any.size && ensemble.labels === undefined && !isSame)
-    throw new Unsupported('some leaves have no weight for an output');
-  return [...any].sort((a, b) => a - b);
+  return { columns: [...any].sort((a, b) => a - b), always: full };
 }
 
 function classification(ensemble: Ensemble): Part {
   const { targetCount, bases, transform } = ensemble;
   if (targetCount === 1) throw new Unsupported('a classifier of one class');
   if (targetCount === 2) return binary(ensemble);
-  const columns = scoredTargets(ensemble);
+  const { columns, always } = scoredTargets(ensemble);
   if (columns.length < targetCount) throw new Unsupported('a class has no weights');
+  const isCertain =
+    always.size === targetCount || bases.length > 0 || isPositiveEverywhere(ensemble);
   return {
     columns,
     bases: bases.length === 0 ? new Float32Array(targetCount) : bases,
     how: HOW[transform],
     width: targetCount,
-    label: isScoredEverywhere(ensemble)
-      ? { by: 'greatest' }
-      : 'some leaves have no weight for a class',
+    label: isCertain ? { by: 'greatest' } : 'some leaves have no weight for a class',
   };
 }
 
-/** Whether classes without a score, which cannot win, cannot seem to: all are scored, or one of them is greater than 0. */
-function isScoredEverywhere({
-  weightStart,
-  modes,
-  weights,
-  targetCount,
-  bases,
-}: Ensemble): boolean {
-  if (bases.length > 0) return true;
-  let isFull = true;
-  let isPositive = true;
+/** Whether a class without a score, which cannot win, cannot seem to: no score is less than 0, and one of them is greater. */
+function isPositiveEverywhere({ weightStart, modes, weights }: Ensemble): boolean {
+  if (weights.some((weight) => weight < 0)) return false;
   for (let node = 0; node < modes.length; node++) {
-    const [start, end] = [weightStart[node]!, weightStart[node + 1]!];
-    if (start === end) continue;
-    if (end - start < targetCount) isFull = false;
-    if (!weights.subarray(start, end).every((weight) => weight > 0)) isPositive = false;
+    const own = weights.subarray(weightStart[node], weightStart[node + 1]);
+    if (own.length > 0 && !own.some((weight) => weight > 0)) return false;
   }
-  return isFull || isPositive;
+  return true;
 }
 
 function binary(ensemble: Ensemble): Part {
-  const { bases, transform, weights, targets } = ensemble;
-  const columns = scoredTargets(ensemble);
+  const { bases, transform, weights } = ensemble;
+  const { columns, always } = scoredTargets(ensemble);
   const isPositive = weights.every((weight) => weight >= 0);
   if (columns.length === 1 && columns[0] === 0) {
     if (bases.length > 1) throw new Unsupported('two base values for one score');
@@ -159,8 +149,7 @@ function binary(ensemble: Ensemble): Part {
     };
   }
   if (bases.length > 0) throw new Unsupported('base values for two scores of two classes');
-  if (columns.length === 2 && targets.length < 2 * countLeaves(ensemble))
-    throw new Unsupported('some leaves have no weight for a class');
+  if (!always.has(1)) throw new Unsupported('some leaves have no weight for a class');
   const isAlone = columns.length === 1;
   return {
     columns: [0, 1],
@@ -175,12 +164,4 @@ function binary(ensemble: Ensemble): Part {
       literal: !isAlone,
     },
   };
-}
-
-function countLeaves({ weightStart, modes }: Ensemble): number {
-  let leaves = 0;
-  for (let node = 0; node < modes.length; node++) {
-    if (weightStart[node] !== weightStart[node + 1]) leaves++;
-  }
-  return leaves;
 }

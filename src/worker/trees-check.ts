@@ -23,6 +23,20 @@ const BATCH_ROWS = 1024;
  * power of e, with both engines, and compares the bits of every output that the job publishes. Throws as scoring does.
  */
 export async function checkTrees(order: TaskOrder, tools: TaskTools): Promise<TreesCheck> {
+  try {
+    return await compareEngines(order, tools);
+  } catch (error) {
+    if (!isTrap(error)) throw error;
+    return { rows: 0, difference: `the engine fails: ${error.message}` };
+  }
+}
+
+/** Whether WebAssembly ended a call: its class has no name in TypeScript's library for Node. */
+function isTrap(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'RuntimeError';
+}
+
+async function compareEngines(order: TaskOrder, tools: TaskTools): Promise<TreesCheck> {
   const trees = await tools.trees();
   const session = await tools.session();
   const wanted = [...new Set(order.publishing.columns.map(({ output }) => output))];
