@@ -7,6 +7,7 @@ export {
   ScorelineError,
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
 export { type SelectionOptions, selectionOf } from './plan/selection.js';
 export {
   type ActReport,
@@ -16,7 +17,7 @@ export {
   type RunReport,
   reportLines,
 } from './report/report.js';
-export { type GcOptions, type GcReport, gc, KEEP_SNAPSHOTS } from './run/gc.js';
+export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';

@@ -37,6 +37,28 @@ const ORDER = `
   plan/ledger.ts
   plan/manifest.ts
 
+  stats/buckets.ts
+  stats/moments.ts
+  stats/numeric.ts
+  stats/counter.ts
+  stats/running.ts
+  stats/numeric-builder.ts
+  stats/category.ts
+  stats/column.ts
+  stats/varints.ts
+  stats/encode.ts
+  stats/parse.ts
+  stats/significance.ts
+  stats/bins.ts
+  stats/distances.ts
+  stats/drift.ts
+  stats/baseline.ts
+  stats/history.ts
+  stats/gate-settings.ts
+  stats/judge.ts
+  stats/gates.ts
+  stats/gate-line.ts
+
   report/report.ts
 
   trees/floats.ts
@@ -128,7 +150,7 @@ const NATIVE: readonly (readonly [name: RegExp, importer: string])[] = [
 
 /** What must not be loaded in the parent process: it runs no native code. */
 const CHILD_ONLY = ['base/duckdb.ts', 'base/columns.ts', 'base/onnx.ts'];
-const PARENT_SIDE = /^(?:index\.ts|plan\/|report\/|run\/|cli\/)/;
+const PARENT_SIDE = /^(?:index\.ts|plan\/|stats\/|report\/|run\/|cli\/)/;
 
 interface Import {
   readonly specifier: string;

@@ -40,6 +40,8 @@ const SQL_TYPES = [
 const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'rocm', 'openvino'];
 const MIN_QUARANTINE_ROWS = 10;
 const MAX_TIMEOUT_SECONDS = 604_800;
+/** How many snapshots are kept where nothing is said. */
+export const KEEP_SNAPSHOTS = 10;
 const MAX_GRACE_SECONDS = 3600;
 
 const NAME = '1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or a digit';
@@ -51,6 +53,8 @@ const COMPRESSION = `one of ${PARQUET_COMPRESSIONS.join(', ')} for parquet; ${CS
 const OUTPUT = 'a model output, or output[class]';
 const LIMIT = 'a share of the rows such as 0.1%, or a whole number of rows';
 const DEVICE = `auto or a device in lower-case letters and digits, such as ${DEVICES.slice(1).join(', ')}`;
+const MAX_SNAPSHOTS = 1_000_000;
+const SNAPSHOTS = `all or a whole number from 1 to ${MAX_SNAPSHOTS}`;
 const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
 
@@ -160,6 +164,12 @@ const outputSchema = section({
     })
     .default({})
     .describe('Prediction columns by name: a model output, or one class of it as output[class].'),
+  keep_snapshots: z
+    .union([z.literal('all', { error: SNAPSHOTS }), whole(1, MAX_SNAPSHOTS, SNAPSHOTS)], {
+      error: SNAPSHOTS,
+    })
+    .default(KEEP_SNAPSHOTS)
+    .describe('How many snapshots stay after a publication, the newest ones.'),
 }).superRefine(checkOutput, always);
 
 /** The schema of a job file: it checks, fills in defaults and brings values to one form; paths stay as written. */

@@ -55,6 +55,8 @@ export interface Job {
     readonly keep: readonly string[];
     /** In the order of the job file (names that are whole numbers first); empty: every output under its own name. */
     readonly columns: readonly JobColumn[];
+    /** How many snapshots stay after a publication; Infinity for all. */
+    readonly keepSnapshots: number;
   };
   readonly quarantine: { readonly max: JobLimit; readonly nonFinite: 'quarantine' | 'keep' };
   readonly run: {
@@ -359,6 +361,8 @@ function toJob(checked: CheckedJob, file: string | undefined, baseDir: string): 
       compression: output.compression ?? (output.format === 'csv' ? 'none' : 'zstd'),
       keep: output.keep,
       columns,
+      keepSnapshots:
+        output.keep_snapshots === 'all' ? Number.POSITIVE_INFINITY : output.keep_snapshots,
     },
     quarantine: { max: quarantine.max, nonFinite: quarantine.non_finite },
     run: {

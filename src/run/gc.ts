@@ -8,9 +8,6 @@ import { readSnapshot, snapshotName, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
 import { type Output, STORE_KINDS, type StoreKind } from './store.js';
 
-/** How many snapshots are kept where nothing is said. */
-export const KEEP_SNAPSHOTS = 10;
-
 /** What a run may have found in the store and not published yet is younger than this. */
 const FRESH_MS = 7 * 24 * 60 * 60 * 1000;
 

@@ -12,6 +12,7 @@ import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
 import { tooManyBadRows, unitRecord } from './audit.js';
+import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
 import { Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
@@ -101,6 +102,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       options: logged,
       progress,
     });
+    if (outcome === 'published') await collect(output, job, progress, options.now);
     const report = reportOf(job, progress, {
       outcome,
       snapshot,
@@ -127,6 +129,20 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     options.signal?.removeEventListener('abort', stop);
     await progress.pool?.close();
     await removeTree(temporary);
+  }
+}
+
+/** Removes what publishing has made old. That it cannot be done takes nothing from what is published. */
+async function collect(
+  output: Output,
+  job: Job,
+  progress: Progress,
+  now: () => Date,
+): Promise<void> {
+  try {
+    await gc(output, { keep: job.output.keepSnapshots, dryRun: false, now });
+  } catch (error) {
+    progress.notes.push(`old snapshots stay: ${messageOf(error)}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Removing what nothing needs, also while jobs run. */
-import { rmSync, utimesSync } from 'node:fs';
+import { readdirSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type * as Api from '../../src/index.js';
@@ -27,6 +27,25 @@ describe('scoreline gc', () => {
     expect((await command(job, 'revert')).report).toMatchObject({ subject: 'snapshot 2' });
     expect((await command(job, 'verify', '--all')).exit).toBe(0);
     expect((await scoreline(['gc', job.output, '--keep', '0'])).exit).toBe(2);
+  });
+
+  test('comes after every publication, and keeps as many snapshots as the job says', async () => {
+    const job = makeCase({ output: { path: 'out', keep_snapshots: 2 } });
+    const snapshots = (): string[] => readdirSync(join(job.output, 'snapshots'));
+    for (const value of [1, 2, 3]) {
+      write(job, 'x.csv', [value]);
+      expect((await job.run()).report.notes).toEqual([]);
+    }
+    expect(snapshots()).toEqual(['000002', '000003']);
+    job.change({ output: { path: 'out', keep_snapshots: 'all' } });
+    write(job, 'x.csv', [4]);
+    expect((await job.run()).exit).toBe(0);
+    expect(snapshots()).toEqual(['000002', '000003', '000004']);
+    // A run that publishes nothing leaves them all.
+    job.change({ output: { path: 'out', keep_snapshots: 1 } });
+    expect((await job.run()).report.outcome).toBe('unchanged');
+    expect(snapshots()).toHaveLength(3);
+    expect((await command(job, 'verify', '--all')).exit).toBe(0);
   });
 
   test('beside runs takes nothing from them, though all that is stored is old', async () => {

@@ -69,7 +69,14 @@ describe('a valid job', () => {
       },
       model: { path: '/jobs/m.onnx', sha256: undefined },
       features: { by: 'name' },
-      output: { path: '/out', format: 'parquet', compression: 'zstd', keep: [], columns: [] },
+      output: {
+        path: '/out',
+        format: 'parquet',
+        compression: 'zstd',
+        keep: [],
+        columns: [],
+        keepSnapshots: 10,
+      },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
       run: {
         workers: 'auto',
@@ -243,7 +250,7 @@ run:
 
   test('about a missing map lists its keys', () => {
     expect(errors('# a comment\n\nname: a\ninput: { path: a }\nmodel: { path: b }\n')).toEqual([
-      '3: output: is missing; expected a map of keys (path, format, compression, keep, columns)',
+      '3: output: is missing; expected a map of keys (path, format, compression, keep, columns, keep_snapshots)',
     ]);
   });
 

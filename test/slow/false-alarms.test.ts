@@ -1,0 +1,48 @@
+/** Samples of one month against each other: nothing has changed, and the default gates say so. */
+import { describe, expect, test } from 'vitest';
+import type { Statistics } from '../../src/stats/column.js';
+import { DEFAULT_GATES, type GateResult } from '../../src/stats/gate-settings.js';
+import { judgeGates } from '../../src/stats/gates.js';
+import { Random } from '../random.js';
+import { readMonth, statisticsOf } from '../stats/flights.js';
+
+const SAMPLES = 500;
+
+function alarms(current: Statistics, baseline: Statistics): GateResult[] {
+  return judgeGates({
+    settings: DEFAULT_GATES,
+    current,
+    units: 1,
+    baseline: { statistics: baseline, units: 1 },
+    flips: undefined,
+    history: () => [],
+    ignored: [],
+    part: false,
+  }).filter(({ status }) => status === 'warn' || status === 'fail');
+}
+
+describe.each([1000, 10_000, 100_000])('500 samples of %d rows of a month', (rows) => {
+  test('raise an alarm in fewer than 1 % of the cases', async () => {
+    const month = await readMonth(1);
+    const whole = statisticsOf(month);
+    const random = new Random(rows);
+    const places = new Int32Array(rows);
+    const found = { month: [] as string[], sample: [] as string[] };
+    let before: Statistics | undefined;
+    let judgements = 0;
+    for (let sample = 0; sample < SAMPLES; sample++) {
+      for (let i = 0; i < rows; i++) places[i] = random.whole(0, month.rows - 1);
+      const current = statisticsOf(month, places);
+      if (alarms(current, whole).length > 0) found.month.push(alarms(current, whole)[0]!.gate);
+      if (before !== undefined) {
+        const [alarm] = alarms(current, before);
+        if (alarm !== undefined) found.sample.push(alarm.gate);
+      }
+      before = current;
+      judgements++;
+    }
+    expect(judgements).toBe(SAMPLES);
+    expect(found.month.length, found.month.join()).toBeLessThan(0.01 * SAMPLES);
+    expect(found.sample.length, found.sample.join()).toBeLessThan(0.01 * SAMPLES);
+  });
+});
