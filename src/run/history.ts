@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
-import { listFolder, makeFolder, writeFileWhole } from '../base/files.js';
+import { listFolder, makeSubfolder, writeFileWhole } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
 import { manifestText } from '../plan/manifest.js';
 import type { ActReport, RunReport } from '../report/report.js';
@@ -20,7 +20,7 @@ const RUN_ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d(?:\.\d{3})?)Z-[a-z0-9]{4}
 /** Keeps the record of a run or of an act, in a folder of its name. */
 export async function record(output: Output, report: RunReport | ActReport): Promise<void> {
   const folder = output.path('runs', report.runId);
-  await makeFolder(folder);
+  await makeSubfolder(folder);
   await writeFileWhole(
     output.path('runs', report.runId, 'run.json'),
     `${JSON.stringify(report, undefined, 2)}\n`,

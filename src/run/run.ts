@@ -2,7 +2,7 @@
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import { makeFolder, removeTree } from '../base/files.js';
+import { makeSubfolder, removeLeftover } from '../base/files.js';
 import { canonicalJson, sha256 } from '../base/hash.js';
 import { usableCores, usableMemoryBytes } from '../base/machine.js';
 import type { Dataset } from '../plan/dataset.js';
@@ -128,7 +128,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   } finally {
     options.signal?.removeEventListener('abort', stop);
     await progress.pool?.close();
-    await removeTree(temporary);
+    await removeLeftover(temporary);
   }
 }
 
@@ -391,14 +391,19 @@ function reportOf(
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */
 async function openLog(output: Output, runId: string, options: RunOptions): Promise<RunOptions> {
   const folder = output.path('runs', runId);
-  await makeFolder(folder);
+  await makeSubfolder(folder);
   const path = join(folder, 'log.jsonl');
   return {
     ...options,
     onEvent: (event) => {
       options.onEvent(event);
       if (event.type === 'progress') return;
-      appendFileSync(path, `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`);
+      const line = `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`;
+      try {
+        appendFileSync(path, line);
+      } catch {
+        // A run can do without its log. Where there is no room for it, there is none for what the run cannot do without.
+      }
     },
   };
 }
