@@ -107,12 +107,16 @@ function shapeOf(step: string): string {
     .replace(/p=\d/g, 'p=N');
 }
 
-/** Every step; in `.ci/run`, each step of the parent at one of the two starts, and of those of tasks that differ in keys alone one. */
+/**
+ * Every step; in `.ci/run`, each step of the parent at one of the two starts, of those of tasks that differ in keys alone one,
+ * and all processes at once only where something is written or becomes visible.
+ */
 function attacksOn(start: Start): Attack[] {
   const shapes = new Set<string>();
   return steps[start].flatMap((step): Attack[] => {
     const ofWorker = step.startsWith('worker ');
-    const acts: Act[] = ofWorker ? ['kill', 'kill all'] : ['kill'];
+    const visible = / (?:writeFile|rename|sync store)/.test(step);
+    const acts: Act[] = ofWorker && (ALL || visible) ? ['kill', 'kill all'] : ['kill'];
     if (/ writeFile /.test(step)) acts.push('torn');
     if (!ALL) {
       const shape = shapeOf(step);
