@@ -11,6 +11,7 @@ const ORDER = `
   base/files.ts
   base/zstd.ts
   base/machine.ts
+  base/identity.ts
   base/elements.ts
   base/float16.ts
   base/duckdb.ts
@@ -78,12 +79,15 @@ const ORDER = `
   worker/scoring.ts
   worker/score-task.ts
   worker/probe.ts
+  worker/compare.ts
   worker/watchdog.ts
   worker/main.ts
 
   run/store.ts
+  run/chain.ts
   run/snapshot.ts
   run/history.ts
+  run/chain-damage.ts
   run/staged.ts
   run/revert.ts
   run/verify.ts
@@ -91,10 +95,14 @@ const ORDER = `
   run/pool.ts
   run/describe.ts
   run/prepare.ts
+  run/vanished.ts
   run/audit.ts
   run/attempt.ts
   run/score.ts
+  run/workers.ts
+  run/run-report.ts
   run/run.ts
+  run/rescore.ts
   run/plan-job.ts
   run/inspect.ts
 

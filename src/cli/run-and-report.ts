@@ -12,6 +12,8 @@ export async function runAndReport(
     SelectionOptions & {
       readonly skipUnchanged?: boolean;
       readonly because?: string;
+      readonly keepGoing?: boolean;
+      readonly prune?: boolean;
       readonly shard?: { readonly index: number; readonly count: number };
     },
 ): Promise<number> {
@@ -34,6 +36,8 @@ export async function runAndReport(
     const report = await runJob(await load(), {
       selection: selectionOf(options),
       shard: options.shard,
+      keepGoing: options.keepGoing,
+      prune: options.prune,
       now: () => new Date(),
       because: options.because,
       signal: abort.signal,
@@ -63,7 +67,9 @@ export async function runAndReport(
       terminal.say('interrupted: the same command goes on where this one stopped');
       return interrupted;
     }
-    if (options.json === true && failed !== undefined) await print(terminal, failed.report);
+    // What was published is a result, whatever else failed.
+    if (failed !== undefined && (options.json === true || failed.report.outcome === 'partial'))
+      await print(terminal, failed.report);
     return terminal.fail(failed === undefined ? error : failed.cause);
   }
 }

@@ -205,27 +205,38 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
   };
 }
 
-/** The units of a dataset that a selection wants. Throws `input` when it wants none of them. */
+/** No unit of the input is selected: `dataset` is what is left then. */
+export class NothingSelected extends ScorelineError {
+  readonly dataset: Dataset;
+
+  constructor(message: string, dataset: Dataset) {
+    super('input', message);
+    this.dataset = dataset;
+  }
+}
+
+/** The units of a dataset that a selection wants. Throws `NothingSelected` when it wants none of them. */
 export function selectUnits(dataset: Dataset, selection: Selection): Dataset {
   if (selection.partitions.length === 0) return dataset;
   const partitions = new Map(
     [...dataset.partitions].filter(([, values]) => isSelected(selection, values)),
   );
-  if (partitions.size === 0) {
-    const wanted = selection.partitions.map(({ name, value }) => `${name}=${value}`).join(', ');
-    const units = [...dataset.partitions.keys()];
-    const some = units.slice(0, 3).map((unit) => shown(unit === '' ? '.' : unit));
-    throw new ScorelineError(
-      'input',
-      `--partition ${shown(wanted)}: no partition of the input; it has ${some.join(', ')}${units.length > 3 ? ', …' : ''}`,
-    );
-  }
-  return {
+  const selected: Dataset = {
     ...dataset,
     files: dataset.files.filter(({ unit }) => partitions.has(unit)),
     partitions,
     notReady: dataset.notReady.filter((unit) => isSelected(selection, partitionValues(unit))),
   };
+  if (partitions.size === 0) {
+    const wanted = selection.partitions.map(({ name, value }) => `${name}=${value}`).join(', ');
+    const units = [...dataset.partitions.keys()];
+    const some = units.slice(0, 3).map((unit) => shown(unit === '' ? '.' : unit));
+    throw new NothingSelected(
+      `--partition ${shown(wanted)}: no partition of the input; it has ${some.join(', ')}${units.length > 3 ? ', …' : ''}`,
+      selected,
+    );
+  }
+  return selected;
 }
 
 /** The one format of a job's files. Throws `input` when both are there. */
@@ -313,13 +324,32 @@ async function findFiles(options: {
     throw new NothingFound('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
   }
   const root = resolveLinks(folder);
-  const isMatch = picomatch(glob, { dot: false, nobrace: true, noext: true, nonegate: true });
+  const isMatch = matcherOf(glob);
   const matches = (await walk(root, '')).flatMap((entry): Match[] => {
     if (isMatch(entry.path)) return [{ ...entry, data: true }];
     const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
     return inFolder ? [{ ...entry, data: isDataFile(entry.path) }] : [];
   });
   return { root, matches };
+}
+
+function matcherOf(glob: string): (path: string) => boolean {
+  const isMatch = picomatch(glob, { dot: false, nobrace: true, noext: true, nonegate: true });
+  // A second argument would make its answer an object.
+  return (path) => isMatch(path);
+}
+
+/** Whether a file at `path` is what `text`, a path or a glob, means: it, or something below a folder of that name. */
+export function coversPath(text: string, path: string): boolean {
+  const places = [...foldersOf(path), path];
+  if (places.includes(text)) return true;
+  const { base, glob } = splitGlob(text);
+  if (glob === '') return false;
+  const isMatch = matcherOf(glob);
+  if (base === '.') return places.some((place) => isMatch(place));
+  return places.some(
+    (place) => place.startsWith(`${base}/`) && isMatch(place.slice(base.length + 1)),
+  );
 }
 
 /**
@@ -416,8 +446,8 @@ function checkLink(root: string, path: string): void {
   }
 }
 
-/** The columns that the folders `name=value` of a unit give, outermost first. */
-function partitionValues(unit: string): PartitionValue[] {
+/** The columns that the folders `name=value` of a unit give, outermost first. Throws `input`. */
+export function partitionValues(unit: string): PartitionValue[] {
   const values: PartitionValue[] = [];
   for (const folder of unit.split('/')) {
     const equals = folder.indexOf('=');

@@ -32,6 +32,8 @@ export interface Job {
   readonly file: string | undefined;
   /** The absolute folder that relative paths of the job start from. */
   readonly baseDir: string;
+  /** The job as it is written, with what the command line set: `jobFromObject` makes the same job of it. */
+  readonly source: unknown;
   readonly name: string;
   readonly input: {
     /** Absolute; a glob keeps its special characters. */
@@ -112,7 +114,8 @@ export function parseJob(
   const { settings, complaints } = applyOverrides(root, overrides);
   const checked = check(root);
   if ('job' in checked && complaints.length === 0) {
-    return toJob(checked.job, resolve(file), dirname(resolve(file)));
+    const place = { file: resolve(file), baseDir: dirname(resolve(file)) };
+    return toJob(checked.job, place, root);
   }
   const findings = 'job' in checked ? [] : checked.findings;
   const messages = findings.map(({ path, said }) => {
@@ -127,7 +130,9 @@ export function parseJob(
 /** Checks a job that was put together from arguments; messages name the key only. */
 export function jobFromObject(value: unknown, { baseDir }: { readonly baseDir: string }): Job {
   const checked = check(value);
-  if ('job' in checked) return toJob(checked.job, undefined, resolve(baseDir));
+  if ('job' in checked) {
+    return toJob(checked.job, { file: undefined, baseDir: resolve(baseDir) }, value);
+  }
   throw invalid(checked.findings.map(({ said }) => ({ line: 1, said })));
 }
 
@@ -330,13 +335,18 @@ function setAt(
 }
 
 /** The checked values under the names that the rest of the program uses. */
-function toJob(checked: CheckedJob, file: string | undefined, baseDir: string): Job {
+function toJob(
+  checked: CheckedJob,
+  { file, baseDir }: Pick<Job, 'file' | 'baseDir'>,
+  source: unknown,
+): Job {
   const { input, model, output, quarantine, run } = checked;
   const types = Object.entries(input.types).map(([column, type]) => ({ column, type }));
   const columns = Object.entries(output.columns).map(([name, shows]) => ({ name, ...shows }));
   return {
     file,
     baseDir,
+    source,
     name: checked.name,
     input: {
       path: resolve(baseDir, input.path),

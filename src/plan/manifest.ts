@@ -176,6 +176,8 @@ const stagedSchema = z.strictObject({
   format: z.literal(1),
   /** The units that the run covered: only they are published. */
   units: z.array(z.string()),
+  /** The units that it was to drop. */
+  removals: z.array(z.string()).optional(),
   /** What of them was published when the run began. */
   base: z.strictObject({ number: count, manifest: manifestSchema }).nullable(),
   /** Why it was not published. */
@@ -192,10 +194,13 @@ export function parseStaged(text: string): StagedRecord | undefined {
 
 const heldSchema = z.strictObject({
   format: z.literal(1),
-  held: z.array(z.strictObject({ unit: z.string(), content: digest, snapshot: count })),
+  held: z.array(z.strictObject({ unit: z.string(), content: digest.nullable(), snapshot: count })),
 });
 
-/** A unit's content that was taken back, and the snapshot that it was taken from: it is not published again by itself. */
+/**
+ * A unit's content that was taken back, and the snapshot that it was taken from: it is not published again by itself. null
+ * where it was the unit's absence.
+ */
 export type Held = z.infer<typeof heldSchema>['held'][number];
 
 /** Reads what a snapshot holds back; undefined when it is damaged. */

@@ -114,6 +114,12 @@ export function beforeDate(path: string): string {
   return base === '' ? (path.startsWith('/') ? '/' : '.') : base;
 }
 
+/** The rest of that path, from the first folder that a date is in. */
+export function belowDate(path: string): string {
+  const names = path.split('/');
+  return names.slice(names.findIndex((name) => hasDate(name))).join('/');
+}
+
 /** Whether a selection wants a unit with these partition values: of each column that it names, one of the values. */
 export function isSelected(
   { partitions }: Pick<Selection, 'partitions'>,

@@ -1,5 +1,5 @@
 /** What a run did, as data and as text. Pure. */
-import { shown } from '../base/errors.js';
+import { type ErrorCode, shown } from '../base/errors.js';
 import type { Ledger } from '../plan/ledger.js';
 
 /** Where the time of a run went, in ms: summed over workers, but for the wall. */
@@ -15,8 +15,49 @@ export interface RunTimes {
   readonly publish: number;
 }
 
-/** How a run ended. */
-export type RunOutcome = 'published' | 'unchanged' | 'scored' | 'staged' | 'failed';
+/** How a run ended; `partial`: the whole units are published, others could not be scored. */
+export type RunOutcome = 'published' | 'partial' | 'unchanged' | 'scored' | 'staged' | 'failed';
+
+/** Something for which a unit could not be scored. */
+export interface UnitFailure {
+  readonly unit: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Who did something with an output, when, where, and with which versions; those that it did not need are null. */
+export interface Receipt {
+  readonly user: string | null;
+  readonly uid: number | null;
+  readonly host: string;
+  /** ISO 8601, UTC. */
+  readonly started: string;
+  readonly ended: string;
+  readonly versions: {
+    readonly scoreline: string;
+    readonly node: string;
+    readonly duckdb: string | null;
+    readonly onnxruntime: string | null;
+  };
+}
+
+/** With what a run did it; null where it failed before that was known. */
+export interface RunReceipt extends Receipt {
+  /** The SHA-256 under which `runs/jobs/` keeps the job, with all that the command line set. */
+  readonly job: string;
+  readonly inputs: InputsReceipt | null;
+  /** The SHA-256 of the model file, then those of its external data. */
+  readonly model: readonly string[] | null;
+}
+
+/** What a run read: all files of the units that it covers. */
+export interface InputsReceipt {
+  /** The folder that paths are relative to. */
+  readonly root: string;
+  readonly files: number;
+  /** The SHA-256 of lines as sha256sum prints them for the files, in the order of their paths. */
+  readonly sha256: string;
+}
 
 /** The report of a run. */
 export interface RunReport {
@@ -29,13 +70,20 @@ export interface RunReport {
   readonly path: string | null;
   /** The digest of the manifest that the run published; null when it published none. */
   readonly manifest: string | null;
-  /** Why what was reverted is published again, in the words of whoever said so. */
+  /** Why what was reverted is published again, in the words of whoever said so; and what was overridden with that. */
   readonly because: string | null;
+  readonly overrides: readonly string[];
+  readonly receipt: RunReceipt;
   readonly units: {
     readonly planned: number;
     readonly bad: number;
     readonly notReady: readonly string[];
+    /** Published units whose input is there no longer: those that stay, and those that the run dropped. */
+    readonly vanished: readonly string[];
+    readonly pruned: readonly string[];
   };
+  /** Of every unit that could not be scored: why. A unit has a failure for each of its files that is to blame. */
+  readonly failures: readonly UnitFailure[];
   readonly tasks: { readonly scored: number; readonly reused: number };
   /** All rows of the units that the run covers, scored now or before. */
   readonly ledger: Ledger;
@@ -56,7 +104,14 @@ export interface ActReport {
   readonly format: 1;
   readonly runId: string;
   readonly command: 'publish' | 'discard' | 'revert' | 'verify';
-  readonly outcome: 'published' | 'unchanged' | 'discarded' | 'reverted' | 'repaired' | 'failed';
+  readonly outcome:
+    | 'published'
+    | 'unchanged'
+    | 'discarded'
+    | 'reverted'
+    | 'repaired'
+    | 'accepted'
+    | 'failed';
   /** What it was about: a run that had been staged, or a snapshot. */
   readonly subject: string;
   /** The number and path of the snapshot that it made, and the digest of its manifest; null when it made none. */
@@ -64,6 +119,9 @@ export interface ActReport {
   readonly path: string | null;
   readonly manifest: string | null;
   readonly because: string | null;
+  /** What it overrode: the gate that had failed, a revert. */
+  readonly overrides: readonly string[];
+  readonly receipt: Receipt;
   readonly times: { readonly wall: number };
   readonly error: string | null;
 }
@@ -97,7 +155,15 @@ export function reportLines(report: RunReport): string[] {
       `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
     `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
     ...noteLines(report),
+    ...failedLine(report),
     ...publishedLine(report),
+  ];
+}
+
+function failedLine({ outcome, units }: RunReport): string[] {
+  if (outcome !== 'partial') return [];
+  return [
+    `failed     ${plural(units.bad, 'partition')}, as the errors say; the others are published`,
   ];
 }
 

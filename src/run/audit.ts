@@ -1,4 +1,5 @@
 /** The checks between scoring and publication: is every row accounted for, and are there too many bad ones? */
+import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import type { JobLimit } from '../plan/job.js';
 import { balances, type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
@@ -75,4 +76,34 @@ export function tooManyBadRows(
   if (ledger.quarantined <= max) return undefined;
   const first = examples.length > 0 ? `; first: ${examples[0]}` : '';
   return `quarantine.max: ${ledger.quarantined} of ${plannedRows} rows were set aside, more than the ${max} allowed${first}`;
+}
+
+/** Not more failures than a person reads, each on a line; then only the names of the units. */
+const FAILURES_SHOWN = 20;
+
+/**
+ * The units that could not be scored, in one error; undefined when there are none. Its code is that of the worst: what is
+ * refused is worse than what only changed while it was read, because to run again does not help.
+ */
+export function failureOf(
+  failures: ReadonlyMap<string, readonly Error[]>,
+): ScorelineError | undefined {
+  const isChange = (error: Error): boolean =>
+    error instanceof ScorelineError && error.code === 'changed';
+  // A file that was rewritten meanwhile is the cause of whatever else went wrong in its unit.
+  const errors = [...failures].flatMap(([unit, all]) =>
+    (all.some(isChange) ? all.filter(isChange) : all).map((error) => ({ unit, error })),
+  );
+  const [first] = errors;
+  if (first === undefined) return undefined;
+  const changed = errors.every(({ error }) => isChange(error));
+  const lines = errors.slice(0, FAILURES_SHOWN).map(({ error }) => messageOf(error));
+  const rest = errors.slice(FAILURES_SHOWN);
+  if (rest.length > 0) {
+    const units = [...new Set(rest.map(({ unit }) => shown(unit === '' ? '.' : unit)))];
+    lines.push(`… and ${rest.length} more, in ${units.join(', ')}`);
+  }
+  return new ScorelineError(changed ? 'changed' : 'input', lines.join('\n'), {
+    cause: first.error,
+  });
 }

@@ -1,11 +1,13 @@
-/** What became of an output: a record of each run and of each act of a person, in `runs/`. Records are only ever added. */
+/** What became of an output: a record of each run and of each act of a person, in `runs/`. Records are only ever added, and chained. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
-import { listFolder, makeSubfolder, writeFileWhole } from '../base/files.js';
+import { listFolder } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
+import { identity, scorelineVersion } from '../base/identity.js';
 import { manifestText } from '../plan/manifest.js';
-import type { ActReport, RunReport } from '../report/report.js';
+import type { ActReport, Receipt, RunReport } from '../report/report.js';
+import { appendRecord } from './chain.js';
 import type { Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
 
@@ -17,14 +19,34 @@ export function runIdOf(now: Date): string {
 
 const RUN_ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d(?:\.\d{3})?)Z-[a-z0-9]{4}$/;
 
-/** Keeps the record of a run or of an act, in a folder of its name. */
+/** Whether a name in `runs/` is that of a run or of an act. */
+export function isRunId(name: string): boolean {
+  return RUN_ID.test(name);
+}
+
+/** Keeps the record of a run or of an act: in the chain, and in a folder of its name. */
 export async function record(output: Output, report: RunReport | ActReport): Promise<void> {
-  const folder = output.path('runs', report.runId);
-  await makeSubfolder(folder);
-  await writeFileWhole(
-    output.path('runs', report.runId, 'run.json'),
-    `${JSON.stringify(report, undefined, 2)}\n`,
-  );
+  await appendRecord(output, report.runId, report);
+}
+
+/** Who did something from `started` until now, and with what: the versions of the libraries are those that workers said. */
+export function receiptOf(
+  started: Date,
+  now: Date,
+  libraries: Readonly<Record<string, string>> = {},
+): Receipt {
+  const { duckdb = null, onnxruntime = null } = libraries;
+  return {
+    ...identity(),
+    started: started.toISOString(),
+    ended: now.toISOString(),
+    versions: {
+      scoreline: scorelineVersion(),
+      node: process.versions.node,
+      duckdb,
+      onnxruntime,
+    },
+  };
 }
 
 /** One line of the history of an output. */
@@ -44,6 +66,9 @@ export interface HistoryEntry {
   /** What an act was about: a run that had been staged, or a snapshot. */
   readonly subject: string | null;
   readonly because: string | null;
+  /** Who, and on which machine; null in records of before that was kept. */
+  readonly user: string | null;
+  readonly host: string | null;
   readonly error: string | null;
 }
 
@@ -59,6 +84,7 @@ const recordSchema = z.looseObject({
   times: z.looseObject({ wall: z.number() }),
   subject: text,
   because: text,
+  receipt: z.looseObject({ user: text, host: text }).optional(),
   error: text,
 });
 
@@ -87,6 +113,8 @@ async function readRecord(
     manifest: null,
     subject: null,
     because: null,
+    user: null,
+    host: null,
   };
   try {
     const json: unknown = JSON.parse(
@@ -94,7 +122,7 @@ async function readRecord(
     );
     const { outcome, ledger, times, ...rest } = recordSchema.parse(json);
     if (rest.runId !== runId) throw new Error('names another run');
-    const { command, snapshot, manifest, subject, because, error } = rest;
+    const { command, snapshot, manifest, subject, because, receipt, error } = rest;
     return {
       command,
       verdict: outcome,
@@ -104,6 +132,8 @@ async function readRecord(
       manifest,
       subject,
       because,
+      user: receipt?.user ?? null,
+      host: receipt?.host ?? null,
       error,
     };
   } catch (error) {
@@ -124,6 +154,8 @@ export interface ActOptions {
 export interface ActResult {
   readonly outcome: ActReport['outcome'];
   readonly snapshot: Snapshot | undefined;
+  /** What it overrode. */
+  readonly overrides?: readonly string[];
 }
 
 /** Does what a person asked for, with a temporary folder, and records it, also when it fails. */
@@ -134,7 +166,8 @@ export async function act(
 ): Promise<ActReport> {
   const { now, because, command, subject } = options;
   const started = performance.now();
-  const about = { format: 1 as const, runId: runIdOf(now()), command, subject };
+  const began = now();
+  const about = { format: 1 as const, runId: runIdOf(began), command, subject };
   const end = (result: ActResult, error: string | null): ActReport => ({
     ...about,
     outcome: result.outcome,
@@ -142,6 +175,8 @@ export async function act(
     path: result.snapshot?.folder ?? null,
     manifest: result.snapshot === undefined ? null : sha256(manifestText(result.snapshot.manifest)),
     because: because ?? null,
+    overrides: result.overrides ?? [],
+    receipt: receiptOf(began, now()),
     times: { wall: performance.now() - started },
     error,
   });

@@ -2,11 +2,13 @@
 import { tmpdir } from 'node:os';
 import { usableCores } from '../base/machine.js';
 import type { Job } from '../plan/job.js';
+import { type Manifest, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import { Pool } from './pool.js';
-import { checkWhere, listInput, prepare, whyToDo } from './prepare.js';
-import { latestSnapshot } from './snapshot.js';
+import { checkWhere, type Prepared, prepare, whyToDo } from './prepare.js';
+import { contentOf, latestSnapshot, readSnapshot, type Snapshot } from './snapshot.js';
 import { Output } from './store.js';
+import { listOrVanished, vanishedUnits } from './vanished.js';
 
 /** A unit as a plan shows it. */
 export interface PlannedUnit {
@@ -18,6 +20,8 @@ export interface PlannedUnit {
   readonly toDo: number | null;
   /** Why it is to do; null when what is published is up to date. */
   readonly why: string | null;
+  /** Whether that is what was reverted, so that it is only published with a reason. */
+  readonly held: boolean;
 }
 
 /** A plan as a person or a scheduler reads it. */
@@ -27,8 +31,11 @@ export interface PlanReport {
   readonly batchRows: number;
   readonly units: readonly PlannedUnit[];
   readonly notReady: readonly string[];
-  /** Published units whose input is there no longer. */
+  /** Published units of the selection whose input is there no longer. */
   readonly vanished: readonly string[];
+  /** Those of them that the run would drop, and those that it would only drop with a reason, because that was reverted. */
+  readonly dropped: readonly string[];
+  readonly notDropped: readonly string[];
   /** Files that cannot be scored, and why. */
   readonly refused: readonly string[];
 }
@@ -39,11 +46,16 @@ export async function planJob(
   options: {
     readonly selection?: Selection | undefined;
     readonly hash: boolean;
+    /** Whether the run would drop what has vanished. */
+    readonly prune?: boolean | undefined;
     readonly now: () => Date;
   },
 ): Promise<PlanReport> {
   const output = await Output.find(job.output.path);
-  const dataset = await listInput(job, options.selection ?? EVERYTHING);
+  const { selection = EVERYTHING, prune = false } = options;
+  const latest = output === undefined ? undefined : await latestSnapshot(output);
+  const published = latest?.manifest;
+  const dataset = await listOrVanished(job, selection, { prune, published });
   let pool: Pool | undefined;
   const openPool = (): Pool => {
     pool ??= new Pool({
@@ -66,7 +78,7 @@ export async function planJob(
       nowNs,
       hash: options.hash,
     });
-    const published = output === undefined ? undefined : (await latestSnapshot(output))?.manifest;
+    const heldBack = output === undefined ? undefined : await heldUnits(output, latest, prepared);
     const units: PlannedUnit[] = [];
     for (const unit of prepared.units) {
       const keys = unit.tasks.map(({ partKey }) => partKey);
@@ -82,22 +94,53 @@ export async function planJob(
         tasks: unit.tasks.length,
         toDo,
         why: whyToDo(unit, prepared, published) ?? null,
+        held: heldBack?.has(unit.unit) ?? false,
       });
     }
     if (units.some(({ why }) => why !== null)) await checkWhere(prepared, openPool);
-    const here = new Set([...units.map(({ unit }) => unit), ...prepared.badUnits.keys()]);
+    const vanished = vanishedUnits(published, dataset, job, selection);
+    const absent = new Set(
+      latest?.held.filter(({ content }) => content === null).map(({ unit }) => unit),
+    );
     return {
       job: job.name,
       device: prepared.scoring.device,
       batchRows: prepared.scoring.batchRows,
       units,
       notReady: dataset.notReady,
-      vanished: Object.keys(published?.units ?? {}).filter((unit) => !here.has(unit)),
+      vanished,
+      dropped: prune ? vanished.filter((unit) => !absent.has(unit)) : [],
+      notDropped: prune ? vanished.filter((unit) => absent.has(unit)) : [],
       refused: [...prepared.badUnits.values()].flat().flatMap(({ message }) => message.split('\n')),
     };
   } finally {
     await pool?.close();
   }
+}
+
+/**
+ * The units of a plan whose content was published once and reverted: as far as that snapshot is still there to compare with.
+ */
+async function heldUnits(
+  output: Output,
+  latest: Snapshot | undefined,
+  prepared: Prepared,
+): Promise<Set<string>> {
+  const held = new Set<string>();
+  const snapshots = new Map<number, Manifest | undefined>();
+  for (const { unit, content, snapshot } of latest?.held ?? []) {
+    const planned = prepared.units.find((one) => one.unit === unit);
+    if (planned === undefined || content === null) continue;
+    if (!snapshots.has(snapshot)) {
+      const read = await readSnapshot(output, snapshot).catch(() => undefined);
+      snapshots.set(snapshot, read?.manifest);
+    }
+    const manifest = snapshots.get(snapshot);
+    const record = unitOf(manifest, unit);
+    if (record === undefined || contentOf(record) !== content) continue;
+    if (whyToDo(planned, prepared, manifest) === undefined) held.add(unit);
+  }
+  return held;
 }
 
 /** Runs `use` with one worker that may read below `folders`. */

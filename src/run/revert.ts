@@ -75,7 +75,9 @@ async function before(
     const older = await readWhole(output, number);
     if (older === undefined) continue;
     if (latest === undefined) return older;
-    const isHeld = ({ unit, content }: Held): boolean => contentIn(older, unit) === content;
+    // That a unit is absent says little: only the very snapshot that was taken back is passed over for it.
+    const isHeld = ({ unit, content, snapshot }: Held): boolean =>
+      content === null ? snapshot === number : contentIn(older, unit) === content;
     if (manifestText(older.manifest) !== manifestText(latest.manifest) && !latest.held.some(isHeld))
       return older;
   }
@@ -85,17 +87,19 @@ async function before(
   );
 }
 
-function contentIn({ manifest }: Snapshot, name: string): string | undefined {
+/** The content of a unit in a snapshot; null when it has no such unit. */
+function contentIn({ manifest }: Snapshot, name: string): string | null {
   const unit = unitOf(manifest, name);
-  return unit === undefined ? undefined : contentOf(unit);
+  return unit === undefined ? null : contentOf(unit);
 }
 
 /** What is held once the content of `target` is published: what was before, and what goes. */
 function heldAfter(latest: Snapshot | undefined, target: Snapshot): Held[] {
   if (latest === undefined) return [];
-  const gone = Object.entries(latest.manifest.units).map(([unit, record]) => ({
+  const units = { ...latest.manifest.units, ...target.manifest.units };
+  const gone = Object.keys(units).map((unit) => ({
     unit,
-    content: contentOf(record),
+    content: contentIn(latest, unit),
     snapshot: latest.number,
   }));
   const held = new Map([...gone, ...latest.held].map((one) => [`${one.content} ${one.unit}`, one]));

@@ -1,24 +1,27 @@
 /** One run of a job: plan, score what is missing, audit, publish. */
-import { appendFileSync, statSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import { makeSubfolder, removeLeftover } from '../base/files.js';
-import { canonicalJson, sha256 } from '../base/hash.js';
-import { usableCores, usableMemoryBytes } from '../base/machine.js';
-import type { Dataset } from '../plan/dataset.js';
+import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import { manifestText, type UnitRecord, unitOf } from '../plan/manifest.js';
+import { type UnitRecord, unitOf } from '../plan/manifest.js';
+import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
-import type { RunOutcome, RunReport, RunTimes } from '../report/report.js';
-import { tooManyBadRows, unitRecord } from './audit.js';
+import type { RunReport } from '../report/report.js';
+import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
+import { keepJob } from './chain.js';
 import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
-import { Pool, WorkerDied } from './pool.js';
+import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
+import { allFailures, librariesOf, type Progress, reportOf } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
+  heldOf,
   latestSnapshot,
+  overriddenReverts,
   PartMissing,
   type Publication,
   publish,
@@ -26,6 +29,8 @@ import {
 } from './snapshot.js';
 import { stage } from './staged.js';
 import { Output } from './store.js';
+import { listOrVanished, vanishedUnits } from './vanished.js';
+import { openWorkers, wantedWorkers } from './workers.js';
 
 /** What a run takes from outside. */
 export interface RunOptions {
@@ -33,6 +38,10 @@ export interface RunOptions {
   readonly selection?: Selection | undefined;
   /** The share of the tasks to score, of how many: nothing is published then. */
   readonly shard?: Shard | undefined;
+  /** Whether units that cannot be scored leave the others to be published; the run fails all the same. */
+  readonly keepGoing?: boolean | undefined;
+  /** Whether to drop what is published of the selection and is in the input no longer. */
+  readonly prune?: boolean | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Publishes also what was reverted, and says why: it is kept in the report. */
@@ -52,39 +61,61 @@ export class RunFailed extends Error {
   }
 }
 
-/** What is known of a run so far: its report can be made of it at any moment. */
-interface Progress {
-  readonly runId: string;
-  readonly startedMs: number;
-  readonly because: string | undefined;
-  readonly notes: string[];
-  workers: number;
-  pool: Pool | undefined;
-  prepared: Prepared | undefined;
-  scored: Scored | undefined;
-  ledger: Ledger | undefined;
-  describedMs: number;
-  publishMs: number;
-}
-
 /**
- * Runs a job: scores every task whose part is not in the store, and publishes all units or none. Resolves with the
- * report when something was published or nothing was to do; throws `RunFailed` when the run began and failed.
+ * Runs a job: scores every task whose part is not in the store, and publishes all units or none; with `keepGoing`, all
+ * that are whole. Resolves with the report when something was published or nothing was to do; throws `RunFailed` when the
+ * run began and failed, and when it published some units and others could not be scored. Throws `usage`.
  */
 export async function runJob(job: Job, options: RunOptions): Promise<RunReport> {
+  refuseIdleOptions(options);
   // Where there is no output yet, none is made for a job that would publish into its own input.
   const selection = options.selection ?? EVERYTHING;
   if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
-  const runId = runIdOf(options.now());
-  const logged = await openLog(output, runId, options);
-  const progress: Progress = {
-    runId,
+  const progress = newProgress(job, await keepJob(output, jobText(job)), options);
+  const logged = await openLog(output, progress.runId, options);
+  const stop = (): void => progress.pool?.drain(job.run.graceMs);
+  options.signal?.addEventListener('abort', stop);
+  try {
+    const scope = { job, output, temporary, options: logged, progress };
+    const { outcome, snapshot, failure } = await execute(scope);
+    if (outcome === 'published') await collect(output, job, progress, options.now);
+    const report = reportOf(job, progress, {
+      outcome: failure === undefined ? outcome : 'partial',
+      published: outcome === 'published',
+      pruned: options.prune === true ? progress.vanished : [],
+      snapshot,
+      path: snapshot?.folder,
+      error: failure === undefined ? null : failure.message,
+      libraries: await librariesOf(progress.pool),
+      ended: options.now(),
+    });
+    await record(output, report);
+    if (failure !== undefined) throw new RunFailed(report, failure);
+    return report;
+  } catch (error) {
+    if (error instanceof RunFailed) throw error;
+    throw await failed(error, { job, output, progress, options });
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    await progress.pool?.close();
+    await removeLeftover(temporary);
+  }
+}
+
+function newProgress(job: Job, digest: string, { now, because }: RunOptions): Progress {
+  const started = now();
+  return {
+    runId: runIdOf(started),
     startedMs: performance.now(),
-    because: options.because,
+    started,
+    job: digest,
+    because,
     notes: [],
-    workers: job.run.workers === 'auto' ? usableCores() : job.run.workers,
+    vanished: [],
+    overrides: [],
+    workers: wantedWorkers(job),
     pool: undefined,
     prepared: undefined,
     scored: undefined,
@@ -92,44 +123,54 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
     describedMs: 0,
     publishMs: 0,
   };
-  const stop = (): void => progress.pool?.drain(job.run.graceMs);
-  options.signal?.addEventListener('abort', stop);
-  try {
-    const { outcome, snapshot } = await execute({
-      job,
-      output,
-      temporary,
-      options: logged,
-      progress,
-    });
-    if (outcome === 'published') await collect(output, job, progress, options.now);
-    const report = reportOf(job, progress, {
-      outcome,
-      snapshot,
-      path: snapshot?.folder,
-      error: null,
-    });
-    await record(output, report);
-    return report;
-  } catch (error) {
-    const failure =
-      error instanceof Staged
-        ? { outcome: 'staged' as const, path: error.folder, cause: error.cause }
-        : { outcome: 'failed' as const, path: undefined, cause: error };
-    const snapshot = await latestSnapshot(output).catch(() => undefined);
-    const report = reportOf(job, progress, {
-      ...failure,
-      snapshot,
-      error: messageOf(failure.cause),
-    });
-    // The failure itself is what the user has to hear of, even where its record cannot be written.
-    await record(output, report).catch(() => undefined);
-    throw new RunFailed(report, failure.cause);
-  } finally {
-    options.signal?.removeEventListener('abort', stop);
-    await progress.pool?.close();
-    await removeLeftover(temporary);
-  }
+}
+
+function refuseIdleOptions({ shard, keepGoing, prune }: RunOptions): void {
+  const idle = keepGoing === true ? '--keep-going' : prune === true ? '--prune' : undefined;
+  if (shard === undefined || idle === undefined) return;
+  throw new ScorelineError(
+    'usage',
+    `${idle}: does not go with --shard, which publishes nothing; give it to the run that publishes`,
+  );
+}
+
+/** A job as it is kept: what it says, and the folder that its paths start from. */
+function jobText({ file, baseDir, source }: Job): string {
+  return `${JSON.stringify({ file: file ?? null, baseDir, job: source }, undefined, 2)}\n`;
+}
+
+/** Records a run that failed; its error is the answer. */
+async function failed(
+  error: unknown,
+  { job, output, progress, options }: Omit<RunScope, 'temporary'>,
+): Promise<RunFailed> {
+  const staged = error instanceof Staged;
+  const cause = withFailures(staged ? error.cause : error, progress, options);
+  const report = reportOf(job, progress, {
+    outcome: staged ? 'staged' : 'failed',
+    published: false,
+    pruned: [],
+    snapshot: await latestSnapshot(output).catch(() => undefined),
+    path: staged ? error.folder : undefined,
+    error: messageOf(cause),
+    libraries: await librariesOf(progress.pool),
+    ended: options.now(),
+  });
+  // The failure itself is what the user has to hear of, even where its record cannot be written.
+  await record(output, report).catch(() => undefined);
+  return new RunFailed(report, cause);
+}
+
+/** An error with the units that a run which keeps going had passed over before it. */
+function withFailures(
+  cause: unknown,
+  { prepared, scored }: Progress,
+  { keepGoing }: RunOptions,
+): unknown {
+  if (keepGoing !== true || !(cause instanceof ScorelineError)) return cause;
+  const passedOver = failureOf(allFailures(prepared, scored));
+  if (passedOver === undefined || passedOver.message === cause.message) return cause;
+  return new ScorelineError(cause.code, `${cause.message}\n${passedOver.message}`, { cause });
 }
 
 /** Removes what publishing has made old. That it cannot be done takes nothing from what is published. */
@@ -164,21 +205,39 @@ interface RunScope {
   readonly progress: Progress;
 }
 
-async function execute(
-  scope: RunScope,
-): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+/** What a run came to; `failure` is that of the units that it passed over. */
+interface Ended {
+  readonly outcome: 'published' | 'unchanged' | 'scored';
+  readonly snapshot: Snapshot | undefined;
+  readonly failure?: ScorelineError | undefined;
+}
+
+async function execute(scope: RunScope): Promise<Ended> {
   const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
-  const dataset = await listInput(job, options.selection ?? EVERYTHING);
+  const { selection = EVERYTHING, prune = false } = options;
+  const published = base?.manifest;
+  const dataset = await listOrVanished(job, selection, { prune, published });
+  progress.vanished = vanishedUnits(published, dataset, job, selection);
   const pool = (): Pool => {
     throwIfInterrupted(options);
-    progress.pool ??= openPool(scope, dataset);
+    progress.pool ??= openWorkers({
+      job,
+      allowedFolders: [dataset.root, output.root],
+      temporary: scope.temporary,
+      onProgress: (rows) => options.onEvent({ type: 'progress', rows }),
+      onFewer: (workers, why, wasKilled) => {
+        progress.workers = workers;
+        progress.notes.push(why);
+        if (wasKilled) options.onEvent({ type: 'fewer-workers', workers });
+      },
+    });
     return progress.pool;
   };
   const nowNs = (): bigint => BigInt(options.now().getTime()) * 1_000_000n;
   const prepared = await prepare(job, dataset, { output, pool, nowNs, hash: true });
   progress.prepared = prepared;
-  progress.notes.push(...datasetNotes(prepared));
+  progress.notes.push(...datasetNotes(prepared), ...vanishedNotes(progress.vanished, prune));
   progress.describedMs = performance.now() - progress.startedMs;
 
   for (let attempt = 1; ; attempt++) {
@@ -207,7 +266,7 @@ async function scoreAndPublish(
   prepared: Prepared,
   base: Snapshot | undefined,
   pool: () => Pool,
-): Promise<{ outcome: RunOutcome; snapshot: Snapshot | undefined }> {
+): Promise<Ended> {
   const { shard, onEvent } = options;
   const tools = { output, temporary, pool, shard, onEvent };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
@@ -218,13 +277,16 @@ async function scoreAndPublish(
     );
   }
   const publishing = performance.now();
-  refuseFailures([...prepared.badUnits.values(), ...scored.failures.values()]);
+  const failure = failureOf(allFailures(prepared, scored));
+  const whole = prepared.units.filter(({ unit }) => !scored.failures.has(unit));
+  if (failure !== undefined && (options.keepGoing !== true || whole.length === 0)) throw failure;
   if (shard !== undefined) {
     progress.ledger = scored.tally.ledger;
     return { outcome: 'scored', snapshot: base };
   }
   const publication = {
-    ...audit(prepared, scored),
+    ...audit(whole, prepared, scored),
+    removals: options.prune === true ? progress.vanished : [],
     anew: scored.remade,
     evenReverted: options.because !== undefined,
   };
@@ -239,17 +301,23 @@ async function scoreAndPublish(
     const folder = await stage(output, publication, base, how);
     throw new Staged(folder, new ScorelineError('gate', `${verdict}; staged in ${shown(folder)}`));
   }
+  if (options.because !== undefined)
+    progress.overrides = overriddenReverts(heldOf(publication, base));
   // Whoever stopped a run does not want it published, even where its last tasks ended in time.
   throwIfInterrupted(options);
   const published = await publish(output, publication, base, temporary);
   progress.publishMs = performance.now() - publishing;
-  if (published !== undefined) return { outcome: 'published', snapshot: published };
-  return { outcome: 'unchanged', snapshot: await latestSnapshot(output) };
+  if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
+  return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
 }
 
-function audit(prepared: Prepared, { parts, converted }: Scored): Publication {
+function audit(
+  whole: readonly UnitPlan[],
+  prepared: Prepared,
+  { parts, converted }: Scored,
+): Publication {
   const units = new Map<string, UnitRecord>();
-  for (const unit of prepared.units) {
+  for (const unit of whole) {
     const unitParts = unit.tasks.map((task) => parts.get(keyOf(task))!);
     units.set(unit.unit, unitRecord(unit, unitParts, prepared, converted));
   }
@@ -269,27 +337,25 @@ function ledgerOf(units: readonly UnitRecord[]): Ledger {
   return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
 }
 
-/** Every file that could not be scored, in one error. */
-function refuseFailures(units: readonly (readonly Error[])[]): void {
-  const isChange = (error: Error): boolean =>
-    error instanceof ScorelineError && error.code === 'changed';
-  // A file that was rewritten meanwhile is the cause of whatever else went wrong in its unit.
-  const errors = units.flatMap((unit) => (unit.some(isChange) ? unit.filter(isChange) : unit));
-  if (errors.length === 0) return;
-  const changed = errors.every(isChange);
-  const lines = errors.slice(0, 20).map(messageOf);
-  if (errors.length > 20) lines.push(`… and ${errors.length - 20} more`);
-  throw new ScorelineError(changed ? 'changed' : 'input', lines.join('\n'), { cause: errors[0] });
+function vanishedNotes(vanished: readonly string[], prune: boolean): string[] {
+  if (vanished.length === 0) return [];
+  const what = prune
+    ? 'no longer in the input, goes with this publication'
+    : 'published, but no longer in the input (--prune drops it)';
+  return [`${what}: ${someOf(vanished)}`];
+}
+
+/** The first names of units, for a line. */
+function someOf(units: readonly string[]): string {
+  const names = units.slice(0, 5).map((unit) => shown(unit === '' ? '.' : unit));
+  return `${names.join(', ')}${units.length > 5 ? `, … (${units.length})` : ''}`;
 }
 
 function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const notes: string[] = [];
   if (dataset.notReady.length > 0) {
-    const names = dataset.notReady.slice(0, 5).map((unit) => shown(unit === '' ? '.' : unit));
-    const more = dataset.notReady.length > 5 ? ', …' : '';
-    notes.push(
-      `not ready, for want of ${shown(job.input.ready ?? '')}: ${names.join(', ')}${more}`,
-    );
+    const { notReady } = dataset;
+    notes.push(`not ready, for want of ${shown(job.input.ready ?? '')}: ${someOf(notReady)}`);
   }
   if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);
@@ -297,95 +363,6 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);
   return notes;
-}
-
-/** What a worker needs besides its copy of the model. */
-const WORKER_BYTES = 320 * 2 ** 20;
-/** What a model takes in memory, in sizes of its file. */
-const MODEL_COPIES = 3;
-const DUCKDB_BYTES = 512 * 2 ** 20;
-
-/** The pool of a run: as many workers as cores and memory hold. */
-function openPool(
-  { job, output, temporary, options, progress }: RunScope,
-  { root }: Dataset,
-): Pool {
-  const memory = usableMemoryBytes();
-  const modelBytes = statSync(job.model.path, { throwIfNoEntry: false })?.size ?? 0;
-  const fit = Math.max(1, Math.floor((0.8 * memory) / (WORKER_BYTES + MODEL_COPIES * modelBytes)));
-  if (fit < progress.workers) {
-    progress.notes.push(
-      `memory holds ${fit} copies of the model: that many workers, not ${progress.workers}`,
-    );
-    progress.workers = fit;
-  }
-  return new Pool({
-    size: progress.workers,
-    timeoutMs: job.run.batchTimeoutMs,
-    setupFor: (worker) => ({
-      memoryLimitBytes: Math.min(DUCKDB_BYTES, (0.5 * memory) / progress.workers),
-      temporaryFolder: join(temporary, `spill-${worker}`),
-      allowedFolders: [root, output.root],
-    }),
-    onProgress: (_worker, rows) => options.onEvent({ type: 'progress', rows }),
-    onFewer: (workers) => {
-      progress.workers = workers;
-      options.onEvent({ type: 'fewer-workers', workers });
-      progress.notes.push(
-        `a worker was killed, as happens when memory runs out: went on with ${workers}`,
-      );
-    },
-  });
-}
-
-function reportOf(
-  job: Job,
-  progress: Progress,
-  end: {
-    outcome: RunOutcome;
-    snapshot: Snapshot | undefined;
-    path: string | undefined;
-    error: string | null;
-  },
-): RunReport {
-  const { prepared, scored } = progress;
-  const tally = scored?.tally;
-  const times: RunTimes = {
-    wall: performance.now() - progress.startedMs,
-    describe: progress.describedMs,
-    ...(tally?.times ?? { read: 0, prepare: 0, infer: 0, write: 0 }),
-    publish: progress.publishMs,
-  };
-  return {
-    format: 1,
-    runId: progress.runId,
-    job: job.name,
-    outcome: end.outcome,
-    snapshot: end.snapshot?.number ?? null,
-    path: end.path ?? null,
-    manifest:
-      end.outcome === 'published' && end.snapshot !== undefined
-        ? sha256(manifestText(end.snapshot.manifest))
-        : null,
-    because: progress.because ?? null,
-    units: {
-      planned: prepared?.units.length ?? 0,
-      bad: (prepared?.badUnits.size ?? 0) + (scored?.failures.size ?? 0),
-      notReady: prepared?.dataset.notReady ?? [],
-    },
-    tasks: { scored: tally?.scoredTasks ?? 0, reused: tally?.reusedTasks ?? 0 },
-    ledger: progress.ledger ?? { rows: 0, scored: 0, quarantined: 0, filtered: 0 },
-    rowsThisRun: tally?.ledger.rows ?? 0,
-    lossyCasts: [...(tally?.lossyCasts ?? [])]
-      .map(([column, values]) => ({ column, values }))
-      .sort((a, b) => (a.column < b.column ? -1 : 1)),
-    notes: progress.notes,
-    workers: progress.workers,
-    device: prepared?.scoring.device ?? 'cpu',
-    times,
-    peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
-    error: end.error,
-  };
 }
 
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */

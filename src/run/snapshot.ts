@@ -45,6 +45,8 @@ export interface Publication {
   readonly name: string;
   readonly extension: DataExtension;
   readonly units: ReadonlyMap<string, UnitRecord>;
+  /** Published units that it drops. */
+  readonly removals?: readonly string[];
   /** Whether to publish also what was reverted. */
   readonly evenReverted?: boolean;
   /** Whether to publish also what is published already: its files were damaged. */
@@ -202,11 +204,14 @@ export async function putSnapshot(
   }
 }
 
-/** The manifest of a snapshot with the units of a publication in place of those of the same names. */
+/** The manifest of a snapshot with the units of a publication in place of those of the same names, and without those it drops. */
 export function merge(publication: Publication, latest: Base | undefined): Manifest {
-  const { name, extension, units } = publication;
+  const { name, extension, units, removals = [] } = publication;
+  const stays = Object.entries(latest?.manifest.units ?? {}).filter(
+    ([unit]) => !removals.includes(unit),
+  );
   if (latest !== undefined && latest.manifest.extension !== extension) {
-    const others = Object.keys(latest.manifest.units).filter((unit) => !units.has(unit));
+    const others = stays.filter(([unit]) => !units.has(unit));
     if (others.length > 0) {
       throw new ScorelineError(
         'usage',
@@ -218,7 +223,7 @@ export function merge(publication: Publication, latest: Base | undefined): Manif
     format: 1,
     name,
     extension,
-    units: Object.fromEntries([...Object.entries(latest?.manifest.units ?? {}), ...units]),
+    units: Object.fromEntries([...stays, ...units]),
   };
 }
 
@@ -229,7 +234,9 @@ function checkConflict(
 ): void {
   if (latest === undefined || latest.number === base?.number) return;
   const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
-  for (const [name, ours] of publication.units) {
+  const { units, removals = [] } = publication;
+  const wanted = [...units, ...removals.map((name) => [name, undefined] as const)];
+  for (const [name, ours] of wanted) {
     const before = text(unitOf(base?.manifest, name));
     const theirs = text(unitOf(latest.manifest, name));
     if (theirs !== before && theirs !== text(ours)) {
@@ -246,18 +253,42 @@ export function contentOf(unit: UnitRecord): string {
   return keyOf(unit as Parameters<typeof keyOf>[0]);
 }
 
+/** What of a publication was taken back by a revert. */
+export function heldOf(
+  { units, removals = [] }: Publication,
+  latest: Pick<Snapshot, 'held'> | undefined,
+): readonly Held[] {
+  return (latest?.held ?? []).filter(({ unit, content }) => {
+    const ours = units.get(unit);
+    return ours === undefined
+      ? content === null && removals.includes(unit)
+      : contentOf(ours) === content;
+  });
+}
+
+/** What was taken back and is published, or dropped, all the same: a line each. */
+export function overriddenReverts(held: readonly Held[]): string[] {
+  return held.map(({ unit, content, snapshot }) => {
+    const name = shown(unit === '' ? '.' : unit);
+    return content === null
+      ? `partition ${name}: gone as of snapshot ${snapshot}, which was reverted`
+      : `partition ${name}: its content of snapshot ${snapshot}, which was reverted`;
+  });
+}
+
 function checkHeld(publication: Publication, latest: Snapshot | undefined): void {
   if (publication.evenReverted === true) return;
-  const back = (latest?.held ?? []).filter(({ unit, content }) => {
-    const ours = publication.units.get(unit);
-    return ours !== undefined && contentOf(ours) === content;
-  });
+  const back = heldOf(publication, latest);
   const [first] = back;
   if (first === undefined) return;
   const more = back.length > 1 ? ` and ${back.length - 1} more` : '';
+  const what =
+    first.content === null
+      ? `it was gone as of snapshot ${first.snapshot}, which was reverted: run without --prune, or drop it again with --because`
+      : `this content was published as snapshot ${first.snapshot} and reverted: change data, model or job, or publish it again with --because`;
   throw new ScorelineError(
     'gate',
-    `partition ${shown(first.unit === '' ? '.' : first.unit)}${more}: this content was published as snapshot ${first.snapshot} and reverted: change data, model or job, or publish it again with --because`,
+    `partition ${shown(first.unit === '' ? '.' : first.unit)}${more}: ${what}`,
   );
 }
 

@@ -17,8 +17,10 @@ import { type ActOptions, act } from './history.js';
 import {
   type Base,
   buildSnapshot,
+  heldOf,
   latestSnapshot,
   merge,
+  overriddenReverts,
   type Publication,
   publish,
 } from './snapshot.js';
@@ -36,10 +38,14 @@ export async function stage(
   const holders = latest === undefined ? [] : [latest];
   await buildSnapshot(output, merge(publication, latest), building, holders);
   const units = [...publication.units.keys()];
+  const { removals = [] } = publication;
+  const planned = [...units, ...removals];
   const record: StagedRecord = {
     format: 1,
     units,
-    base: base === undefined ? null : { number: base.number, manifest: only(base.manifest, units) },
+    ...(removals.length === 0 ? {} : { removals: [...removals] }),
+    base:
+      base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
     reason: options.reason,
   };
   await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
@@ -79,9 +85,11 @@ export async function publishStaged(
       name: manifest.name,
       extension: manifest.extension,
       units: recordsOf(manifest, record.units),
+      removals: record.removals ?? [],
       evenReverted: options.because !== undefined,
     };
     const holders = [{ folder, manifest }];
+    const latest = await latestSnapshot(output);
     const snapshot = await publish(
       output,
       publication,
@@ -91,7 +99,9 @@ export async function publishStaged(
     );
     // A crash before this leaves it staged: to publish it again changes nothing.
     await remove(folder, temporary);
-    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot };
+    const reverts = options.because === undefined ? [] : heldOf(publication, latest);
+    const overrides = [record.reason, ...overriddenReverts(reverts)];
+    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
   });
 }
 

@@ -13,6 +13,7 @@ import {
   publishedFiles,
   unitOf,
 } from '../plan/manifest.js';
+import { chainDamage } from './chain-damage.js';
 import { act, readHistory } from './history.js';
 import {
   putSnapshot,
@@ -39,6 +40,11 @@ export interface Verification {
   readonly snapshots: readonly number[];
   readonly files: number;
   readonly bytes: number;
+  /** The records of the chain, and the SHA-256 of the newest. */
+  readonly records: number;
+  readonly newestRecord: string | null;
+  /** How much damage of records there is that somebody accepted. */
+  readonly accepted: number;
   readonly damage: readonly Damage[];
 }
 
@@ -49,12 +55,15 @@ export interface VerifyOptions {
   readonly all: boolean;
   /** Whether to take damage out of the store, and to publish anew what the store has whole. */
   readonly repair: boolean;
+  /** Why damage of records that cannot be mended is accepted from now on. */
+  readonly because?: string | undefined;
 }
 
 /**
- * Compares what is published, and all of the store, with what was recorded of it. With `repair`, what is damaged in the store
- * is removed, so that no run uses it; a damaged snapshot is published anew from the store where that has all of it, else
- * the next run makes again what it lacks.
+ * Compares what is published, and all of the store, with what was recorded of it, and the records with their chain. With
+ * `repair`, what is damaged in the store is removed, so that no run uses it; a damaged snapshot is published anew from the
+ * store where that has all of it, else the next run makes again what it lacks. With `because`, records that cannot be mended
+ * are accepted as they are: a record says so, and they are not named again unless they change.
  */
 export async function verify(output: Output, options: VerifyOptions): Promise<Verification> {
   const checker = new Checker(output);
@@ -69,20 +78,37 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   }
   const staged = options.all ? await stagedDamage(checker) : [];
   const current = await currentDamage(output, numbers.at(-1));
+  const chain = await chainDamage(output);
   const repairs = new Map<string, string>();
   if (options.repair) {
     if (current.length > 0) await repairCurrent(output);
     for (const { path } of current) repairs.set(path, 'names it again');
+    for (const { path, mend } of chain.damage)
+      if (mend !== undefined) repairs.set(path, await mend());
     await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
     const latest = snapshots.get(numbers.at(-1) ?? 0);
     if (latest !== undefined) await mendLatest(output, latest, options.now, repairs);
+  }
+  const lost = chain.damage.filter(({ mend }) => mend === undefined);
+  if (options.because !== undefined && lost.length > 0) {
+    const about = { ...options, because: options.because, command: 'verify' as const };
+    const overrides = lost.map(({ id }) => id);
+    await act(output, { ...about, subject: 'records' }, async () => ({
+      outcome: 'accepted',
+      snapshot: undefined,
+      overrides,
+    }));
+    for (const { path } of lost) repairs.set(path, 'accepted');
   }
   const damage = [...current, ...[...snapshots.values()].flatMap((one) => one.damage), ...staged];
   return {
     snapshots: checked,
     files: checker.files,
     bytes: checker.bytes,
-    damage: [...damage, ...stored].map(({ path, problem }) => ({
+    records: chain.records,
+    newestRecord: chain.newest,
+    accepted: chain.accepted,
+    damage: [...damage, ...stored, ...chain.damage].map(({ path, problem }) => ({
       path,
       problem,
       repair: repairs.get(path) ?? null,

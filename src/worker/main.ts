@@ -125,6 +125,10 @@ const handlers: Handlers = {
       onProgress: tellProgress,
     });
   },
+  'compare-parts': async (ask) => {
+    const { compareParts } = await import('./compare.js');
+    return compareParts(await openDatabase(), ask);
+  },
   inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
   environment: async () => ({
     versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },

@@ -133,6 +133,7 @@ export interface Requests {
   'check-key': { readonly ask: CheckKey; readonly answer: null };
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
   probe: { readonly ask: ProbeOrder; readonly answer: ProbeAnswer };
+  'compare-parts': { readonly ask: CompareParts; readonly answer: PartsAnswer };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
   environment: { readonly ask: null; readonly answer: Environment };
 }
@@ -192,6 +193,30 @@ export interface CheckKey {
   readonly partition: readonly PartitionValue[];
   readonly scoring: Pick<ScoringConfig, 'where' | 'types' | 'csv'>;
 }
+
+/** Two files of published rows to compare: one as it is published, one made again. */
+export interface CompareParts {
+  readonly published: string;
+  readonly again: string;
+  readonly shownAs: string;
+}
+
+/** A value that differs; rows count from 0. Values are text, or null. */
+export interface ValueDifference {
+  readonly row: number;
+  readonly column: string;
+  readonly published: string | null;
+  readonly again: string | null;
+}
+
+/** How many values differ, and the first of each column; or why the files cannot be compared value by value. */
+export type PartsAnswer =
+  | {
+      readonly rows: number;
+      readonly different: number;
+      readonly differences: readonly ValueDifference[];
+    }
+  | { readonly problem: string };
 
 /** A file or model for a person to look at: lines of text, and the same for machines. */
 export interface Inspection {

@@ -58,6 +58,12 @@ describe('a valid job', () => {
     expect(parse(MINIMAL)).toEqual({
       file: FILE,
       baseDir: '/jobs',
+      source: {
+        name: 'flights',
+        input: { path: '../data' },
+        model: { path: 'm.onnx' },
+        output: { path: '../out' },
+      },
       name: 'flights',
       input: {
         path: '/data',
@@ -86,6 +92,17 @@ describe('a valid job', () => {
         graceMs: 10_000,
       },
     });
+  });
+
+  test('can be made again from its source, also what the command line set', () => {
+    const job = parse(
+      MINIMAL.replace('../data', '"*/[a-c]?/**/*.parquet"'),
+      'run.workers=2',
+      'output.columns={z: a, 1: b, a: c}',
+      'quarantine.max=0.5%',
+    );
+    const source: unknown = JSON.parse(JSON.stringify(job.source));
+    expect(jobFromObject(source, { baseDir: '/jobs' })).toEqual({ ...job, file: undefined });
   });
 
   test('keeps the special characters of a glob, and the path as written', () => {

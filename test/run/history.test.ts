@@ -51,6 +51,8 @@ describe('the history of an output', () => {
       manifest: 'ab',
       subject: null,
       because: null,
+      user: null,
+      host: null,
       error: null,
     });
     expect(second).toMatchObject({ runId: '20130602T020000Z-aaaa', at: '2013-06-02T02:00:00Z' });

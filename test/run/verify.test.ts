@@ -35,7 +35,15 @@ async function publishOnTop(units: Readonly<Record<string, readonly string[]>>):
 describe('verify', () => {
   test('finds nothing in what is whole, and reads each content once', async () => {
     await publishUnits({ a: ['1', '22'], b: ['333'] });
-    expect(await look()).toEqual({ snapshots: [1], files: 6, bytes: 6, damage: [] });
+    expect(await look()).toEqual({
+      snapshots: [1],
+      files: 6,
+      bytes: 6,
+      records: 0,
+      newestRecord: null,
+      accepted: 0,
+      damage: [],
+    });
   });
 
   test('finds nothing where nothing is published', async () => {

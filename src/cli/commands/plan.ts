@@ -12,6 +12,11 @@ import {
 import { table } from '../table.js';
 import { Terminal } from '../terminal.js';
 
+interface PlanCommandOptions extends JobOptions, SelectionOptions {
+  readonly hash?: boolean;
+  readonly prune?: boolean;
+}
+
 /** Adds the command. */
 export function addPlan(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
@@ -26,10 +31,11 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
           .option(
             '--hash',
             'hash the files that have not been hashed yet, so that it is known what is to do',
-          ),
+          )
+          .option('--prune', 'show what a run with --prune would drop'),
       ),
     ),
-  ).action(async (file: string, options: JobOptions & SelectionOptions & { hash?: boolean }) => {
+  ).action(async (file: string, options: PlanCommandOptions) => {
     const terminal = new Terminal(options);
     await terminal.open();
     try {
@@ -38,6 +44,7 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
       const plan = await planJob(job, {
         selection: selectionOf(options),
         hash: options.hash === true,
+        prune: options.prune === true,
         now: () => new Date(),
       });
       terminal.result(planLines(plan), plan);
@@ -57,7 +64,7 @@ function planLines(plan: PlanReport): string[] {
       count(unit.rows),
       count(unit.tasks),
       unit.toDo === null ? '?' : count(unit.toDo),
-      unit.why ?? 'up to date',
+      unit.held ? 'held: reverted, needs --because' : (unit.why ?? 'up to date'),
     ]),
   ];
   const total = (of: (unit: PlannedUnit) => number): number =>
@@ -69,9 +76,16 @@ function planLines(plan: PlanReport): string[] {
     `${count(plan.units.length)} partitions, ${count(total(({ rows: n }) => n))} rows, ${count(total(({ tasks }) => tasks))} tasks; ` +
       `${count(todo)} partitions to do; batches of ${count(plan.batchRows)} rows on ${plan.device}`,
     ...plan.notReady.map((unit) => `not ready: ${nameOf(unit)}`),
-    ...plan.vanished.map((unit) => `published, but its input is gone: ${nameOf(unit)}`),
+    ...plan.vanished.map((unit) => `published, but ${fateOf(unit, plan)}: ${nameOf(unit)}`),
     ...plan.refused.map((problem) => `refused: ${problem}`),
   ];
+}
+
+function fateOf(unit: string, { dropped, notDropped }: PlanReport): string {
+  if (dropped.includes(unit)) return 'its input is gone, to be dropped';
+  return notDropped.includes(unit)
+    ? 'its input is gone, held: to drop it was reverted, needs --because'
+    : 'its input is gone';
 }
 
 function nameOf(unit: string): string {

@@ -14,6 +14,8 @@ import { runAndReport } from '../run-and-report.js';
 interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly skipUnchanged?: boolean;
   readonly because?: string;
+  readonly keepGoing?: boolean;
+  readonly prune?: boolean;
   readonly shard?: ReturnType<typeof shardOf>;
 }
 
@@ -30,6 +32,14 @@ export function addRun(program: Command, exit: (code: number) => void): void {
               'The same command again does what is missing, or nothing.',
           )
           .option('--skip-unchanged', 'exit with 99 instead of 0 when nothing was to do')
+          .option(
+            '--keep-going',
+            'publish the partitions that can be scored also when others cannot; the exit code is that of the worst',
+          )
+          .option(
+            '--prune',
+            'drop partitions that are published and in the input no longer; never outside the selection',
+          )
           .option('--because <text>', 'publish also what was reverted, and keep why')
           .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
       ),
