@@ -19,6 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { gc } from '../../src/run/gc.js';
 import { Output } from '../../src/run/store.js';
+import { verify } from '../../src/run/verify.js';
 import { listFiles, modelPath } from '../job-case.js';
 import { type CommandResult, makeFolder, ROOT } from '../scoreline.js';
 
@@ -253,7 +254,8 @@ function canonical(contents: Contents): string {
 
 /**
  * Checks what must hold after whatever happened: a plain run ends well, what is published then is what an undisturbed run
- * publishes, byte for byte, the store holds what it would hold, no process is left, and after `gc` nothing is in `tmp`.
+ * publishes, byte for byte, the store holds what it would hold, no process is left, verify finds no damage, in the chain of
+ * records neither, and after `gc` nothing is in `tmp`.
  */
 export async function expectRecovery(victim: Victim): Promise<void> {
   await checkRecovery(victim);
@@ -272,7 +274,9 @@ export async function checkRecovery(victim: Victim): Promise<void> {
   expect(storedIn(output)).toEqual(world.stored[start]);
   await until('no process is left', () => processesOf(victim).length === 0, 3000);
   const opened = await Output.find(output);
-  await gc(opened!, { keep: 10, dryRun: false, now: () => new Date() });
+  const now = (): Date => new Date();
+  expect((await verify(opened!, { all: true, repair: false, now })).damage).toEqual([]);
+  await gc(opened!, { keep: 10, dryRun: false, now });
   expect(readdirSync(join(output, 'tmp'))).toEqual([]);
 }
 

@@ -93,10 +93,14 @@ function wrap(owner, name, { kind, fail, pathOf }) {
 
 /** A place in the output without what is different in each run. */
 function placeOf(path) {
-  return (path.slice(under.length + 1) || '.')
-    .replace(/^tmp\/[^/]+/, 'tmp/T')
-    .replace(/^runs\/[^/]+/, 'runs/R')
-    .replace(/\.\d+\.[0-9a-z]+\.tmp$/, '.tmp');
+  return (
+    (path.slice(under.length + 1) || '.')
+      .replace(/^tmp\/[^/]+/, 'tmp/T')
+      .replace(/^runs\/(?!chain|jobs)[^/]+/, 'runs/R')
+      // A job is kept under its digest, and says where its output is.
+      .replace(/^runs\/jobs\/[0-9a-f]{64}/, 'runs/jobs/J')
+      .replace(/\.\d+\.[0-9a-z]+\.tmp$/, '.tmp')
+  );
 }
 
 /** Whether no process of this run has come to the step before: another worker may be given the same task. */
@@ -114,9 +118,16 @@ function processGroup() {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
 }
 
-/** Stops the clock and chance. */
+/** Stops the clock, and chance until a temporary folder is made: the next one needs another name. */
 function standStill(instant) {
-  Math.random = () => 0.5;
+  const { mkdir } = fs.promises;
+  let folders = 0;
+  fs.promises.mkdir = function (...args) {
+    if (/^tmp\/[^/]+$/.test(String(args[0]).slice(under.length + 1))) folders++;
+    return mkdir.apply(this, args);
+  };
+  // Short in base 36, in which names are written.
+  Math.random = () => 0.5 + (folders % 16) / 32;
   const Clock = Date;
   globalThis.Date = class extends Clock {
     constructor(...args) {

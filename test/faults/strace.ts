@@ -19,7 +19,7 @@ export function whyNoStrace(): string | undefined {
 /** A system call of a run on a path in the output: `index` from 1 among the calls of its kind on that path. */
 export interface Call {
   readonly name: string;
-  /** Relative to the output unless it is absolute, `@T@` for the run's temporary folder, `@PID@` for its process, `@R@` for its name. */
+  /** Relative to the output unless it is absolute, `@T@` for the run's host, process and start, `@PID@` for its process, `@R@` for its time. */
   readonly path: string;
   readonly index: number;
 }
@@ -58,9 +58,9 @@ const LAUNCH = join(ROOT, 'test', 'faults', 'launch.sh');
 async function runTraced(victim: Victim, options: readonly string[]): Promise<Traced> {
   const log = join(victim.folder, 'strace');
   const now = new Date();
-  // Chance stands still as well: so this is the name of the run.
-  const runId = `${now.toISOString().replace(/[-:]/g, '')}-i000`;
-  const known = options.map((option) => option.replaceAll('@R@', runId));
+  // Chance stands still as well: what follows in names is the same in each run.
+  const time = now.toISOString().replace(/[-:]/g, '');
+  const known = options.map((option) => option.replaceAll('@R@', time));
   const run = startRun(victim, {
     args: ALONE.args,
     env: { ...ALONE.env, HOST_ID: sha256(hostname()).slice(0, 12) },
@@ -88,12 +88,13 @@ export async function listCalls(victim: Victim): Promise<{ run: Traced; calls: C
     // A path as an argument, or that of a file descriptor.
     const paths = [...rest.matchAll(/"(\/[^"]*)"|<(\/[^>]*)>/g)].map(([, a, b]) => a ?? b ?? '');
     const path = paths.find((one) => one.startsWith(`${victim.output}/`));
-    if (path === undefined) return [];
+    // A job is kept under its digest, and says where its output is: that name cannot be known beforehand.
+    if (path === undefined || path.startsWith(`${victim.output}/runs/jobs/`)) return [];
     const place = path
       .slice(victim.output.length + 1)
-      .replace(/^tmp\/[^/]+/, 'tmp/@T@')
-      .replace(/\.\d+\.i\.tmp$/, '.@PID@.i.tmp')
-      .replace(/^runs\/[^/]+/, 'runs/@R@');
+      .replace(/^tmp\/[0-9a-f]+-\d+-\d+-/, 'tmp/@T@-')
+      .replace(/\.\d+\.(\w+)\.tmp$/, '.@PID@.$1.tmp')
+      .replace(/^runs\/\d+T[\d.]+Z-/, 'runs/@R@-');
     const key = `${thread} ${name} ${place}`;
     const index = (counts.get(key) ?? 0) + 1;
     counts.set(key, index);

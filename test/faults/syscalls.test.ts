@@ -49,7 +49,7 @@ function everyCall(): { start: Start; call: Call }[] {
     ...calls.update.map((call) => ({ start: 'update' as const, call })),
     ...calls.first
       .filter(({ name, path, index }) => !known.has(`${name} ${path} ${index}`))
-      .filter(({ path }) => !path.includes('tmp/@T@/snapshot-'))
+      .filter(({ path }) => !/^tmp\/@T@-\w+\/snapshot-/.test(path))
       .map((call) => ({ start: 'first' as const, call })),
   ];
 }
