@@ -91,7 +91,10 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       libraries: await librariesOf(progress.pool),
       ended: options.now(),
     });
-    await record(output, report);
+    await record(output, report).catch((error: unknown) => {
+      // The chain may have the record all the same: a second one would say of this run that it failed.
+      throw new RunFailed(report, error);
+    });
     if (failure !== undefined) throw new RunFailed(report, failure);
     return report;
   } catch (error) {

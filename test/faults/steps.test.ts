@@ -89,6 +89,17 @@ describe('the steps of a run', () => {
   );
 });
 
+test('a record that cannot be put into both of its places is kept once', async () => {
+  const step = steps.update.find((name) => name.includes(' link runs/R/run.json'));
+  expect(step).toBeDefined();
+  const victim = makeVictim(world, 'update');
+  const fault = { step, act: 'EIO', fired: join(victim.folder, 'fired') };
+  const { stderr } = await expectEnd(startRun(victim, { args: ALONE, fault }), 6);
+  expect(stderr).toMatch(/runs\/.*run\.json: EIO$/m);
+  expect(expectUntouched(victim)).toBe('after');
+  await expectRecovery(victim);
+});
+
 type Act = 'kill' | 'kill all' | 'torn';
 
 interface Attack {
