@@ -66,8 +66,8 @@ describe('the steps of a run', () => {
     expect(missing).toEqual([]);
     expect(steps.first.length).toBeGreaterThan(150);
     expect(steps.update.length).toBeGreaterThan(100);
-    note('listed', `${steps.first.length} steps into a new output`);
-    note('listed', `${steps.update.length} steps onto an older publication`);
+    note('steps listed', `${steps.first.length} steps into a new output`);
+    note('steps listed', `${steps.update.length} steps onto an older publication`);
   });
 
   test.each(['first', 'update'] as const)(

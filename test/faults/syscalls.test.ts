@@ -78,8 +78,8 @@ describe.skipIf(noStrace !== undefined)('system calls on the output', () => {
       ({ name, path }) => /write/.test(name) && path.endsWith('.parquet'),
     );
     expect(native.length).toBeGreaterThan(5);
-    note('listed', `${calls.first.length} system calls into a new output`);
-    note('listed', `${calls.update.length} system calls onto an older publication`);
+    note('system calls listed', `${calls.first.length} system calls into a new output`);
+    note('system calls listed', `${calls.update.length} system calls onto an older publication`);
   });
 });
 
