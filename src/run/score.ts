@@ -1,7 +1,7 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
-import { ScorelineError, shown } from '../base/errors.js';
-import { stampOf, stampText } from '../base/hash.js';
+import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { type FileStamp, stampOf, stampText } from '../base/hash.js';
 import { csvKey } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
 import type { EngineChoice } from '../plan/engine.js';
@@ -128,7 +128,9 @@ export async function scoreMissing(
   const failures = new Map<string, Error[]>();
   const blame = (unit: string) => async (error: unknown) => {
     if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
-    failures.set(unit, [...(failures.get(unit) ?? []), error]);
+    const known = failures.get(unit) ?? [];
+    // A file that cannot be converted fails whoever waits for its rows.
+    if (!known.includes(error)) failures.set(unit, [...known, error]);
   };
   const { shard } = tools;
   const all = prepared.units.flatMap((unit) => unit.tasks);
@@ -337,6 +339,14 @@ async function orderOf(
   };
 }
 
+async function storedStamp(path: string): Promise<FileStamp> {
+  try {
+    return await stampOf(path);
+  } catch (error) {
+    throw systemError(error, `cannot read ${shown(path)}`);
+  }
+}
+
 /** Has CSV files converted to Parquet when their rows are needed, each once. */
 class Converter {
   private readonly prepared: Prepared;
@@ -361,7 +371,7 @@ class Converter {
     this.started.set(path, started);
     await started;
     const absolute = join(this.tools.output.csvFolder(key), 'rows.parquet');
-    return { ...own, absolute, stamp: await stampOf(absolute) };
+    return { ...own, absolute, stored: true, stamp: await storedStamp(absolute) };
   }
 
   /** Makes the record of a CSV file known: from the store, from what is published, or by converting it. */

@@ -23,8 +23,9 @@ import { scoreTask } from './score-task.js';
 import type { TaskTools } from './scoring.js';
 import { loadTrees } from './trees.js';
 
+// The parent says its own number: it may be gone before this process could ask the system for it.
 const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
-  workerData: process.ppid,
+  workerData: Number(process.argv[2]),
 });
 watchdog.unref();
 // The parent decides when a worker ends; a signal to the whole group (Ctrl-C) reaches workers too.

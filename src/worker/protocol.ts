@@ -44,6 +44,8 @@ export type FileAnswer =
 export interface OrderFile {
   readonly path: string;
   readonly absolute: string;
+  /** Whether it is in the store: the rows of a CSV file. */
+  readonly stored?: true;
   readonly stamp: FileStamp;
   readonly schema: readonly SchemaColumn[];
   /** All rows of the file. */
