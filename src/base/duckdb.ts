@@ -341,15 +341,20 @@ export function isFatal(error: unknown): boolean {
 export function duckdbError(error: unknown, what: string, otherwise: ErrorCode): ScorelineError {
   if (error instanceof ScorelineError) return error;
   const message = firstLine(messageOf(error));
-  const environment =
-    /^Out of Memory Error/.test(message) ||
-    /No space left|Disk quota|Permission denied|Read-only file system|Too many open files|Input\/output error/.test(
-      message,
-    );
-  return new ScorelineError(environment ? 'environment' : otherwise, `${what}: ${shown(message)}`, {
-    cause: error,
-  });
+  const reason = SYSTEM_REASONS.exec(message)?.[0];
+  const environment = reason !== undefined || /^Out of Memory Error/.test(message);
+  // The system's reason comes last, behind a path: it must not be what is cut off.
+  const why = reason === undefined || shown(message).endsWith(reason) ? '' : `${reason}: `;
+  return new ScorelineError(
+    environment ? 'environment' : otherwise,
+    `${what}: ${why}${shown(message)}`,
+    { cause: error },
+  );
 }
+
+/** What the system says through DuckDB when the fault is the machine's: texts of the C library. */
+const SYSTEM_REASONS =
+  /No space left on device|Disk quota exceeded|File too large|Permission denied|Operation not permitted|Read-only file system|Too many open files|Input\/output error|Stale file handle/;
 
 /** The version of DuckDB. */
 export function duckdbVersion(): string {

@@ -3,6 +3,7 @@
  *
  * A `ScorelineError` is for what a user can mend; anything else that is thrown is a bug (exit 1).
  */
+import { constants } from 'node:os';
 
 /** What went wrong, in the words of the exit-code table. */
 export type ErrorCode =
@@ -70,6 +71,7 @@ export function exitCodeOf(error: unknown): number {
 const ENVIRONMENT_ERRNO = new Set([
   'ENOSPC',
   'EDQUOT',
+  'EFBIG',
   'EACCES',
   'EPERM',
   'EROFS',
@@ -86,8 +88,15 @@ const ENVIRONMENT_ERRNO = new Set([
 /** The errno name of a Node system error ('ENOSPC' …), or undefined for every other value. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
+  // libuv has no name for some that the system has, EDQUOT among them.
+  if ('errno' in error && String(error.code).startsWith('Unknown system error'))
+    return ERRNO_NAMES.get(-Number(error.errno)) ?? String(error.code);
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
 
 /**
  * Turns a system error met while doing `what` (for instance "cannot write out/x") into a `ScorelineError`:

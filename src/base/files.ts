@@ -61,6 +61,27 @@ export async function createFolder(path: string): Promise<string[]> {
   }
 }
 
+/**
+ * Creates a folder in one that is there; an existing one is fine. Where the output was moved away or its mount is gone,
+ * nothing of it is made anew.
+ */
+export async function createSubfolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await isFolder(path))) return;
+    throw systemError(error, `cannot create folder ${shown(path)}`);
+  }
+}
+
+/** The same, and its name is durable. */
+export async function makeSubfolder(path: string): Promise<void> {
+  await createSubfolder(path);
+  await flush(dirname(path)).catch((error: unknown) => {
+    throw systemError(error, `cannot create folder ${shown(path)}`);
+  });
+}
+
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
@@ -90,6 +111,15 @@ export async function writeFileWhole(path: string, text: string): Promise<void> 
 /** A temporary file that cannot be removed is swept later: nothing reads it. */
 function ignoreLeftover(): void {}
 
+/** Writes a file of what is not visible yet, into a folder that is there. */
+export async function createFile(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw systemError(error, `cannot write ${shown(path)}`);
+  }
+}
+
 /**
  * Makes the folder `temporary` visible as `target` if there is nothing at `target` yet, and tells whether it did.
  * Files are made read-only and flushed first, so a crash before the rename leaves nothing at `target`, and one
@@ -97,8 +127,8 @@ function ignoreLeftover(): void {}
  */
 export async function putFolderIfAbsent(temporary: string, target: string): Promise<boolean> {
   try {
-    await createFolder(dirname(target));
     await sealFolder(temporary);
+    await createFolder(dirname(target));
   } catch (error) {
     throw systemError(error, `cannot write ${shown(target)}`);
   }
@@ -209,6 +239,11 @@ async function isOwnFolder(path: string): Promise<boolean> {
     if (errnoOf(error) === 'ENOENT') return false;
     throw systemError(error, `cannot look at ${shown(path)}`);
   }
+}
+
+/** Removes what nothing reads any more, if it can be removed now: what is left is swept by a later run. */
+export async function removeLeftover(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(ignoreLeftover);
 }
 
 /** Removes a folder or file and what is below it; nothing there is fine. */

@@ -2,15 +2,16 @@
  * The chain of records in `runs/chain/`: numbered, only ever added to, and each holds the SHA-256 of the one before. It has
  * no lock: a record takes the next free number in one step, and whoever finds it taken follows the one that has it.
  */
-import { lstat, readFile, writeFile } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import {
-  createFolder,
+  createFile,
+  createSubfolder,
   linkFile,
   listFolder,
-  makeFolder,
+  makeSubfolder,
   putFolderIfAbsent,
   removeTree,
   writeFileWhole,
@@ -84,7 +85,7 @@ export function isUnedited({ digest, ...rest }: ChainRecord): boolean {
  * leaves the chain as it was; one after it leaves a whole chain, and the next record gives this one its other place.
  */
 export async function appendRecord(output: Output, runId: string, report: object): Promise<void> {
-  await makeFolder(output.path('runs', 'chain'));
+  await makeSubfolder(output.path('runs', 'chain'));
   // What JSON leaves out is no part of the digest.
   const content = JSON.parse(JSON.stringify(report)) as object;
   await output.withTemporary(async (temporary) => {
@@ -102,9 +103,9 @@ export async function appendRecord(output: Output, runId: string, report: object
       const chain = { number, previous: before === undefined ? null : sha256(before) };
       const record = { ...content, chain };
       const digest = sha256(canonicalJson(record));
-      await createFolder(building);
+      await createSubfolder(building);
       const text = `${JSON.stringify({ ...record, digest }, undefined, 2)}\n`;
-      await writeFile(join(building, 'record.json'), text);
+      await createFile(join(building, 'record.json'), text);
       if (await putFolderIfAbsent(building, chainFolder(output, number))) {
         await place(output, number, runId);
         return;
@@ -129,7 +130,7 @@ export function isPlainName(runId: string): boolean {
 export async function place(output: Output, number: number, runId: string): Promise<void> {
   const target = output.path('runs', runId, 'run.json');
   if (await isThere(target)) return;
-  await makeFolder(output.path('runs', runId));
+  await makeSubfolder(output.path('runs', runId));
   try {
     await linkFile(chainFile(output, number), target);
   } catch (error) {
@@ -163,7 +164,7 @@ export async function keepJob(output: Output, text: string): Promise<string> {
   const digest = sha256(text);
   const path = jobFile(output, digest);
   if (!(await isThere(path))) {
-    await makeFolder(output.path('runs', 'jobs'));
+    await makeSubfolder(output.path('runs', 'jobs'));
     await writeFileWhole(path, text);
   }
   return digest;

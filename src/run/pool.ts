@@ -265,7 +265,7 @@ export class Pool {
   private start(): Member {
     let index = 0;
     while (this.members.has(index)) index++;
-    const child = fork(new URL('../worker/main.js', import.meta.url), [], {
+    const child = fork(new URL('../worker/main.js', import.meta.url), [String(process.pid)], {
       // ONNX Runtime would report its use over the network: nothing here leaves the machine.
       // biome-ignore lint/style/noProcessEnv: a worker gets the environment of its parent.
       env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },

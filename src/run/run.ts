@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import { makeFolder, removeTree } from '../base/files.js';
+import { makeSubfolder, removeLeftover } from '../base/files.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { UnitRecord } from '../plan/manifest.js';
@@ -91,8 +91,14 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       libraries: await librariesOf(progress.pool),
       ended: options.now(),
     });
-    await keepReport(output, report, progress);
-    await record(output, report);
+    await keepReport(output, report, progress).catch((error: unknown) => {
+      // What is published stays so: the record tells of it.
+      progress.notes.push(`its report could not be kept: ${messageOf(error)}`);
+    });
+    await record(output, report).catch((error: unknown) => {
+      // The chain may have the record all the same: a second one would say of this run that it failed.
+      throw new RunFailed(report, error);
+    });
     if (failure !== undefined) throw new RunFailed(report, failure);
     return report;
   } catch (error) {
@@ -101,7 +107,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   } finally {
     options.signal?.removeEventListener('abort', stop);
     await progress.pool?.close();
-    await removeTree(temporary);
+    await removeLeftover(temporary);
   }
 }
 
@@ -356,14 +362,19 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
 /** Writes what a run tells, but for its progress, to the log in its folder as it happens. */
 async function openLog(output: Output, runId: string, options: RunOptions): Promise<RunOptions> {
   const folder = output.path('runs', runId);
-  await makeFolder(folder);
+  await makeSubfolder(folder);
   const path = join(folder, 'log.jsonl');
   return {
     ...options,
     onEvent: (event) => {
       options.onEvent(event);
       if (event.type === 'progress') return;
-      appendFileSync(path, `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`);
+      const line = `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`;
+      try {
+        appendFileSync(path, line);
+      } catch {
+        // A run can do without its log. Where there is no room for it, there is none for what the run cannot do without.
+      }
     },
   };
 }

@@ -1,9 +1,10 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
-import { ScorelineError, shown } from '../base/errors.js';
-import { stampOf, stampText } from '../base/hash.js';
+import { ScorelineError, shown, systemError } from '../base/errors.js';
+import { type FileStamp, stampOf, stampText } from '../base/hash.js';
 import { csvKey } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
+import type { EngineChoice } from '../plan/engine.js';
 import { type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
@@ -11,6 +12,7 @@ import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
 import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
+import { settleEngine } from './engine.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
@@ -70,6 +72,8 @@ export interface Scored {
   /** Whether something had to be made again that is published already, because the store had lost it. */
   readonly remade: boolean;
   readonly tally: Tally;
+  /** What ran the model; undefined when no task was to do. */
+  engine: EngineChoice | undefined;
 }
 
 /** The sums over the tasks of a run. */
@@ -124,7 +128,9 @@ export async function scoreMissing(
   const failures = new Map<string, Error[]>();
   const blame = (unit: string) => async (error: unknown) => {
     if (!isInputsFault(error) || (await hasChanged(prepared.model))) throw error;
-    failures.set(unit, [...(failures.get(unit) ?? []), error]);
+    const known = failures.get(unit) ?? [];
+    // A file that cannot be converted fails whoever waits for its rows.
+    if (!known.includes(error)) failures.set(unit, [...known, error]);
   };
   const { shard } = tools;
   const all = prepared.units.flatMap((unit) => unit.tasks);
@@ -146,7 +152,7 @@ export async function scoreMissing(
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
   }
   const { converted } = converter;
-  const scored = { parts, failures, converted, remade, tally };
+  const scored: Scored = { parts, failures, converted, remade, tally, engine: undefined };
   if (missing.length === 0 && toCheck.length === 0) return scored;
 
   const pool = tools.pool();
@@ -154,25 +160,35 @@ export async function scoreMissing(
   await checkWhere(prepared, tools.pool);
   const rows = sumRows(missing);
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
+  // Before any task is handed out: all are scored by the same engine, whose every bit was found right.
+  const longest = [...missing].sort((a, b) => b.rows - a.rows);
+  const once = {
+    converter,
+    badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+  };
+  const engine = await settleEngine(prepared, rows, async () => {
+    const order = await orderOf(longest[0]!, prepared, tools, {
+      ...once,
+      engine: 'trees',
+      probeBatch: false,
+    });
+    const temporaryFolder = join(tools.temporary, 'check-trees');
+    return pool.ask('check-trees', { ...order, haveScores: false, lethal: [], temporaryFolder });
+  });
+  scored.engine = missing.length === 0 ? undefined : engine;
   const keyChecks = toCheck.map((unit) =>
     checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
   );
   // Long tasks first, so that workers end together. The order of completion changes nothing.
-  const scoring = [...missing]
-    .sort((a, b) => b.rows - a.rows)
-    .map((task, index) =>
-      scoreTask(task, prepared, tools, {
-        converter,
-        probeBatch: index === 0,
-        badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+  const scoring = longest.map((task, index) =>
+    scoreTask(task, prepared, tools, { ...once, ...engine, probeBatch: index === 0 })
+      .then((result) => {
+        parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
+        tally.add(result);
+        refuseTooMany(prepared, tally, plannedRows);
       })
-        .then((result) => {
-          parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
-          tally.add(result);
-          refuseTooMany(prepared, tally, plannedRows);
-        })
-        .catch(blame(task.unit)),
-    );
+      .catch(blame(task.unit)),
+  );
   await Promise.all([...keyChecks, ...scoring]);
   return scored;
 }
@@ -290,20 +306,34 @@ async function checkKey(
 async function scoreTask(
   task: Task,
   prepared: Prepared,
-  { output, temporary, pool, onEvent }: ScoreTools,
-  {
-    converter,
-    ...once
-  }: Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed'> & {
-    readonly converter: Converter;
-  },
+  tools: ScoreTools,
+  once: OrderOptions,
 ): Promise<TaskResult> {
+  const { output, temporary, pool, onEvent } = tools;
+  const order = await orderOf(task, prepared, tools, once);
+  const started = performance.now();
+  const timeoutMs = prepared.job.run.batchTimeoutMs;
+  const result = await attemptTask(order, { output, temporary, pool, timeoutMs, onEvent });
+  onEvent({ type: 'task', task: order.name, rows: task.rows, ms: performance.now() - started });
+  return result;
+}
+
+/** What an order says besides its task. */
+type OrderOptions = Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed' | 'engine'> & {
+  readonly converter: Converter;
+};
+
+async function orderOf(
+  task: Task,
+  prepared: Prepared,
+  { output }: ScoreTools,
+  { converter, probeBatch, badRowsAllowed, engine }: OrderOptions,
+): Promise<AttemptOrder> {
   const { job, dataset, model, scoring, publishing, shownModel } = prepared;
-  const name = taskName(task);
   const partKey = keyOf(task);
   const scoreKey = task.scoreKey!;
-  const order: AttemptOrder = {
-    name,
+  return {
+    name: taskName(task),
     files: await Promise.all(task.files.map((file) => converter.orderFile(file))),
     rows: task.rows,
     partition: dataset.partitions.get(task.unit) ?? [],
@@ -319,18 +349,18 @@ async function scoreTask(
     partKey,
     scoreFolder: output.scoreFolder(scoreKey),
     partFolder: output.partFolder(partKey),
-    ...once,
+    probeBatch,
+    badRowsAllowed,
+    engine,
   };
-  const started = performance.now();
-  const result = await attemptTask(order, {
-    output,
-    temporary,
-    pool,
-    timeoutMs: job.run.batchTimeoutMs,
-    onEvent,
-  });
-  onEvent({ type: 'task', task: name, rows: task.rows, ms: performance.now() - started });
-  return result;
+}
+
+async function storedStamp(path: string): Promise<FileStamp> {
+  try {
+    return await stampOf(path);
+  } catch (error) {
+    throw systemError(error, `cannot read ${shown(path)}`);
+  }
 }
 
 /** Has CSV files converted to Parquet when their rows are needed, each once. */
@@ -357,7 +387,7 @@ class Converter {
     this.started.set(path, started);
     await started;
     const absolute = join(this.tools.output.csvFolder(key), 'rows.parquet');
-    return { ...own, absolute, stamp: await stampOf(absolute) };
+    return { ...own, absolute, stored: true, stamp: await storedStamp(absolute) };
   }
 
   /** Makes the record of a CSV file known: from the store, from what is published, or by converting it. */

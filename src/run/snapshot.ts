@@ -4,11 +4,12 @@ import { dirname, join } from 'node:path';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import {
   createFolder,
+  createSubfolder,
   linkFile,
   linkTarget,
   listFolder,
   putFolderIfAbsent,
-  removeTree,
+  removeLeftover,
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
@@ -211,7 +212,7 @@ export async function putSnapshot(
     await repairCurrent(output);
     return { number, folder, manifest, held };
   } finally {
-    await removeTree(building);
+    await removeLeftover(building);
   }
 }
 
@@ -325,7 +326,8 @@ export async function buildSnapshot(
     paths: new Map(publishedFiles(holder.manifest).map((file) => [idOf(file), file.path])),
   }));
   const made = new Set<string>();
-  await createFolder(join(folder, 'data'));
+  await createSubfolder(folder);
+  await createSubfolder(join(folder, 'data'));
   for (const file of publishedFiles(manifest)) {
     const target = join(folder, file.path);
     if (!made.has(dirname(target))) {

@@ -5,13 +5,16 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
-import { listFolder, makeFolder, removeTree, writeFileWhole } from '../base/files.js';
+import { listFolder, listTree, makeFolder, removeLeftover, writeFileWhole } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { parseCsvRecord, parseScores, parseStoredPart, type StoredPart } from '../plan/manifest.js';
 
 const MARKER = 'scoreline.json';
 const FORMAT = 1;
+
+/** The folders of an output. */
+const PLACES: readonly string[] = ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache'];
 
 const markerSchema = z.looseObject({ format: z.number() });
 
@@ -43,6 +46,9 @@ export class Output {
     }
     // A run that was killed at its first step leaves the marker under its temporary name.
     if (names.every((name) => name.startsWith(`${MARKER}.`))) return undefined;
+    // One whose output was taken away leaves at most folders that it was about to put something into.
+    if (names.every((name) => PLACES.includes(name)) && (await listTree(root)).length === 0)
+      return undefined;
     if (!names.includes(MARKER)) {
       throw new ScorelineError(
         'usage',
@@ -70,10 +76,10 @@ export class Output {
       await makeFolder(root);
       await writeFileWhole(join(root, MARKER), `${JSON.stringify({ format: FORMAT })}\n`);
     }
-    for (const name of ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache']) {
+    for (const name of PLACES) {
       await makeFolder(join(root, name));
     }
-    for (const folder of await output.deadTemporaries()) await removeTree(folder);
+    for (const folder of await output.deadTemporaries()) await removeLeftover(folder);
     return output;
   }
 
@@ -160,7 +166,7 @@ export class Output {
       if (errnoOf(error) === 'ENOENT') return;
       throw systemError(error, `cannot remove ${shown(this.storeFolder(kind, key))}`);
     }
-    await removeTree(away);
+    await removeLeftover(away);
   }
 
   /** The part of a key, if the store has it. Throws `environment` when it is damaged. */
@@ -198,7 +204,7 @@ export class Output {
     try {
       return await use(temporary);
     } finally {
-      await removeTree(temporary);
+      await removeLeftover(temporary);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** CSV files: scanned once to know them, and converted to Parquet in the store when their rows are to be scored. */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
-import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -13,8 +13,14 @@ import {
   quotePath,
   quoteText,
 } from '../base/duckdb.js';
-import { ScorelineError, shown, systemError } from '../base/errors.js';
-import { putFolderIfAbsent, removeTree } from '../base/files.js';
+import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import {
+  createFile,
+  createSubfolder,
+  putFolderIfAbsent,
+  removeLeftover,
+  removeTree,
+} from '../base/files.js';
 import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
 import { unzstd } from '../base/zstd.js';
 import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
@@ -168,7 +174,10 @@ export async function convertCsv(
   const { file, folder, temporaryFolder, facts } = ask;
   const shownAs = shown(file.path);
   const building = join(temporaryFolder, 'csv');
-  await mkdir(building, { recursive: true });
+  // A worker that was killed at it has left what it had written.
+  await removeTree(temporaryFolder);
+  await createSubfolder(temporaryFolder);
+  await createSubfolder(building);
   // With more than one thread another instance is needed: that of the worker has one.
   const { threads } = ask;
   const database = threads === 1 ? await own() : await Database.open({ ...setup, threads });
@@ -179,14 +188,16 @@ export async function convertCsv(
     await writeRows(database, ask, source, join(building, 'rows.parquet'));
     await checkUnchanged([file]);
     const record: CsvRecord = { key: ask.key, rows: ask.rows, rejected };
-    await writeFile(join(building, 'csv.json'), `${canonicalJson(record)}\n`);
+    await createFile(join(building, 'csv.json'), `${canonicalJson(record)}\n`);
     await putFolderIfAbsent(building, folder);
     return record;
   } catch (error) {
+    // Our own writing failed: reading has its own words.
+    if (errnoOf(error) !== undefined) throw systemError(error, `${shownAs}: cannot be converted`);
     throw duckdbError(error, `${shownAs}: cannot be converted`, 'input');
   } finally {
     if (threads > 1) database.close();
-    await removeTree(temporaryFolder);
+    await removeLeftover(temporaryFolder);
   }
 }
 

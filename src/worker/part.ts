@@ -2,7 +2,7 @@
  * What a task leaves behind: its scores (what the model said of each row) and its part (what is published of it).
  * Both are folders that appear whole, named by their keys.
  */
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newArray } from '../base/columns.js';
 import {
@@ -16,7 +16,7 @@ import {
 } from '../base/duckdb.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
-import { putFolderIfAbsent } from '../base/files.js';
+import { createFile, createSubfolder, putFolderIfAbsent } from '../base/files.js';
 import { canonicalJson, hashFile, sha256 } from '../base/hash.js';
 import {
   balances,
@@ -115,7 +115,7 @@ export class ScoreTable {
   /** Writes the scores below the attempt's own folder; `putInStore` makes them visible. */
   async write(order: TaskOrder, record: ScoresRecord, statistics: Statistics): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
-    await mkdir(folder, { recursive: true });
+    await createSubfolder(folder);
     const columns = this.outputs.map(({ element, width }, i) => {
       if (this.bad.length === 0) return `o${i}`;
       // DuckDB has no CASE of arrays.
@@ -139,7 +139,7 @@ export class ScoreTable {
       bad,
       statistics: await writeStatistics(folder, statistics),
     };
-    await writeFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
+    await createFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
   }
 
   /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
@@ -172,7 +172,7 @@ export class ScoreTable {
 /** Writes statistics below a folder; gives their digest. */
 async function writeStatistics(folder: string, statistics: Statistics): Promise<string> {
   const text = `${canonicalJson(encodeStatistics(statistics))}\n`;
-  await writeFile(join(folder, STATISTICS_FILE), text);
+  await createFile(join(folder, STATISTICS_FILE), text);
   return sha256(text);
 }
 
@@ -263,7 +263,7 @@ export async function writePart(
   { inputs, statistics }: Pick<ScoresRecord, 'inputs'> & { readonly statistics: Statistics },
 ): Promise<PartRecord> {
   const folder = join(order.temporaryFolder, 'part');
-  await mkdir(folder, { recursive: true });
+  await createSubfolder(folder);
   const ledger = sumLedgers(inputs.map((input) => input.ledger));
   const stored = await database.rows('SELECT count(*)::INTEGER AS stored FROM scores');
   if (!balances(ledger) || stored[0]?.stored !== order.rows || ledger.rows !== order.rows) {
@@ -299,7 +299,7 @@ export async function writePart(
     quarantine,
   };
   const record = { part, inputs, statistics: await writeStatistics(folder, statistics) };
-  await writeFile(join(folder, 'part.json'), `${canonicalJson(record)}\n`);
+  await createFile(join(folder, 'part.json'), `${canonicalJson(record)}\n`);
   return part;
 }
 

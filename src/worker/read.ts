@@ -48,13 +48,14 @@ export interface RowSource {
 
 /** Throws `changed` when a file is not what it was when the plan was made. */
 export async function checkUnchanged(
-  files: readonly Pick<OrderFile, 'path' | 'absolute' | 'stamp'>[],
+  files: readonly Pick<OrderFile, 'path' | 'absolute' | 'stamp' | 'stored'>[],
 ): Promise<void> {
-  for (const { path, absolute, stamp } of files) {
+  for (const { path, absolute, stamp, stored } of files) {
     let now: string;
     try {
       now = stampText(await stampOf(absolute));
     } catch (error) {
+      if (stored) throw systemError(error, `${shown(path)}: cannot read ${shown(absolute)}`);
       if (errnoOf(error) === 'ENOENT') {
         throw new ScorelineError('changed', `${shown(path)}: removed while it was read; run again`);
       }

@@ -1,8 +1,7 @@
 /** One attempt at one task, from its rows to its part. */
-import { mkdir } from 'node:fs/promises';
 import { duckdbError } from '../base/duckdb.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
-import { removeTree } from '../base/files.js';
+import { createSubfolder, removeLeftover } from '../base/files.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { dependsOnBatch, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
@@ -16,7 +15,7 @@ import { statisticsOfPart, TaskStatistics } from './statistics.js';
 /** Scores the rows of a task, unless its scores are there already, and writes its part. */
 export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<TaskResult> {
   try {
-    await mkdir(order.temporaryFolder, { recursive: true });
+    await createSubfolder(order.temporaryFolder);
     await checkUnchanged(order.files);
     const segments = segmentsOfTask(order);
     const scored = order.haveScores
@@ -42,9 +41,7 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
   } catch (error) {
     throw await explain(error, order);
   } finally {
-    await removeTree(order.temporaryFolder).catch(() => {
-      // Swept by a later run: nothing reads it.
-    });
+    await removeLeftover(order.temporaryFolder);
   }
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Chunk, Database, guardedSql } from '../../src/base/duckdb.js';
+import { type Chunk, Database, duckdbError, guardedSql } from '../../src/base/duckdb.js';
 import { makeFolder } from '../scoreline.js';
 
 let database: Database;
@@ -49,4 +49,14 @@ test.each([true, false])('rows come in order, in chunks (whole: %s)', async (who
     return [...new Int32Array(bytes.buffer, bytes.byteOffset, chunk.rows)];
   });
   expect(values).toEqual(Array.from({ length: 5000 }, (_, row) => row));
+});
+
+test("the system's reason is not cut off behind a long path", () => {
+  const path = `/srv/${'long/'.repeat(80)}data.parquet`;
+  const error = new Error(`IO Error: Could not write file "${path}": No space left on device`);
+  const refused = duckdbError(error, 'p=1/x.parquet', 'input');
+  expect([refused.code, refused.message]).toEqual([
+    'environment',
+    expect.stringMatching(/^p=1\/x\.parquet: No space left on device: IO Error: Could not write /),
+  ]);
 });

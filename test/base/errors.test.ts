@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import {
   assertNever,
@@ -68,6 +69,7 @@ describe('a system error', () => {
   test.each([
     'ENOSPC',
     'EDQUOT',
+    'EFBIG',
     'EACCES',
     'EPERM',
     'EROFS',
@@ -91,6 +93,18 @@ describe('a system error', () => {
       expect(systemError(errno(code), 'cannot write x').code).toBe('environment');
     },
   );
+
+  test('for which Node has no name has that of the system', () => {
+    const quota = Object.assign(new Error('Unknown system error -122, write'), {
+      code: 'Unknown system error -122',
+      errno: -constants.errno.EDQUOT,
+    });
+    expect(errnoOf(quota)).toBe('EDQUOT');
+    expect(systemError(quota, 'cannot write x', 'input')).toMatchObject({
+      code: 'environment',
+      message: 'cannot write x: EDQUOT',
+    });
+  });
 
   test('keeps its cause', () => {
     const cause = errno('ENOSPC');

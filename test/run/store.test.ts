@@ -133,6 +133,15 @@ describe('an output is refused, and nothing is written, where', () => {
     );
   });
 
+  test('empty folders of a run whose output was taken away are nothing', async () => {
+    const root = makeFolder();
+    mkdirSync(join(root, 'store', 'csv'), { recursive: true });
+    mkdirSync(join(root, 'runs'));
+    expect(await Output.find(root)).toBeUndefined();
+    writeFileSync(join(root, 'runs', 'mine.txt'), 'x');
+    expect(await refusal(root)).toMatch(/: holds something else \(runs …\)/);
+  });
+
   test.skipIf(!IS_ROOT)('nobody may look: that is the fault of the environment', async () => {
     const root = makeFolder();
     const error = await asNobody(() => failure(() => Output.open(root)));
