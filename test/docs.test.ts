@@ -171,6 +171,8 @@ describe('the documentation', () => {
       'bad.parquet',
       'scores.json',
       'part.json',
+      'statistics.json',
+      'report.json',
       'cache/descriptions.json',
       'run.json',
       'log.jsonl',

@@ -169,6 +169,25 @@ describe('gates', () => {
   }, 120_000);
 });
 
+describe('a baseline in a file', () => {
+  test('is what was published when it was saved', async () => {
+    const job = makeCase({ gates: GATES });
+    writePart(job, 'p=1/x.csv', 0);
+    await job.run();
+    const file = join(job.folder, 'baseline.json');
+    const saved = await scoreline(['baseline', 'save', job.output, file, '--json']);
+    expect(JSON.parse(saved.stdout)).toEqual({ label: 'case, snapshot 1', units: 1, rows: ROWS });
+    const other = makeCase({ gates: GATES, baseline: { file } });
+    writePart(other, 'x.csv', 0, 2);
+    expect((await other.run()).report.gates[0]).toContain('against case, snapshot 1, 400 rows');
+    writePart(other, 'x.csv', 4);
+    expect((await other.run()).exit).toBe(3);
+    writeFileSync(file, '{}');
+    const damaged = await other.run();
+    expect([damaged.exit, damaged.stderr]).toEqual([2, expect.stringContaining('is no baseline')]);
+  }, 60_000);
+});
+
 describe('flips', () => {
   test('of labels are counted by key, and stop a run that changes too many', async () => {
     const job = makeCase({
