@@ -25,7 +25,7 @@ function makeCheckout(): string {
   const folder = makeFolder();
   for (const name of ['src', 'fixtures', 'node_modules'])
     symlinkSync(join(ROOT, name), join(folder, name));
-  for (const name of ['package.json', 'tsconfig.json', 'jobs', 'bin', '.npmrc']) {
+  for (const name of ['package.json', 'tsconfig.json', 'jobs', 'bin', 'kernel', '.npmrc']) {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   }
   // `npx scoreline` finds the checkout's own program, as npm does.

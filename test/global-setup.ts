@@ -9,4 +9,5 @@ export function setup(): void {
   execFileSync(process.execPath, [join(dirname(manifest), 'bin', 'tsc'), '-p', root], {
     stdio: 'inherit',
   });
+  execFileSync(process.execPath, [join(root, 'kernel', 'build.mjs')], { stdio: 'inherit' });
 }

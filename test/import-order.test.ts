@@ -18,6 +18,8 @@ const ORDER = `
   base/columns.ts
   base/protobuf.ts
   base/onnx-file.ts
+  base/onnx-graph.ts
+  base/onnx-attribute.ts
   base/onnx-rewrite.ts
   base/onnx.ts
 
@@ -32,6 +34,7 @@ const ORDER = `
   plan/signature.ts
   plan/proposal.ts
   plan/plan.ts
+  plan/engine.ts
   plan/ledger.ts
   plan/manifest.ts
 
@@ -59,6 +62,19 @@ const ORDER = `
 
   report/report.ts
 
+  trees/floats.ts
+  trees/ensemble.ts
+  trees/cut.ts
+  trees/conditions.ts
+  trees/shapes.ts
+  trees/buckets.ts
+  trees/finish.ts
+  trees/program.ts
+  trees/kernel.ts
+  trees/engine.ts
+  trees/made-up.ts
+  trees/exp-probe.ts
+
   worker/protocol.ts
   worker/quarantine.ts
   worker/text-cast.ts
@@ -67,6 +83,7 @@ const ORDER = `
   worker/casts.ts
   worker/features.ts
   worker/model-run.ts
+  worker/trees.ts
   worker/bisect.ts
   worker/infer.ts
   worker/trial.ts
@@ -78,6 +95,7 @@ const ORDER = `
   worker/part.ts
   worker/scoring.ts
   worker/score-task.ts
+  worker/trees-check.ts
   worker/probe.ts
   worker/compare.ts
   worker/watchdog.ts
@@ -98,6 +116,7 @@ const ORDER = `
   run/vanished.ts
   run/audit.ts
   run/attempt.ts
+  run/engine.ts
   run/score.ts
   run/workers.ts
   run/run-report.ts

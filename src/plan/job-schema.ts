@@ -231,6 +231,11 @@ export const jobFileSchema = section({
       .meta({ examples: DEVICES })
       .default('auto')
       .describe('Where the model runs; a named device that is absent is an error.'),
+    engine: oneOf(['auto', 'onnxruntime', 'trees'])
+      .default('auto')
+      .describe(
+        "What runs the model; trees is scoreline's own engine for tree ensembles, whose scores are the same bits.",
+      ),
     batch_rows: autoOrWhole(1, 1_048_576)
       .default('auto')
       .describe('The number of rows that the model gets at a time.'),

@@ -64,6 +64,7 @@ export interface Job {
   readonly run: {
     readonly workers: number | 'auto';
     readonly device: string;
+    readonly engine: 'auto' | 'onnxruntime' | 'trees';
     readonly batchRows: number | 'auto';
     readonly batchTimeoutMs: number;
     /** How long tasks may go on when the run is interrupted. */
@@ -377,6 +378,7 @@ function toJob(
     run: {
       workers: run.workers,
       device: run.device,
+      engine: run.engine,
       batchRows: run.batch_rows,
       batchTimeoutMs: Math.max(1, Math.round(run.batch_timeout * 1000)),
       graceMs: Math.round(run.grace * 1000),

@@ -29,6 +29,21 @@ export interface ModelFacts {
   readonly outputs: readonly OutputFacts[];
   /** Whether the graph only holds operators whose rows are cheap and independent (trees, linear models …). */
   readonly rowwise: boolean;
+  /** What scoreline's own engine for tree ensembles can do with it, or why nothing. */
+  readonly trees: TreesFacts | { readonly why: string };
+}
+
+/** A model that the engine for tree ensembles can run. */
+export interface TreesFacts {
+  readonly trees: number;
+  readonly leaves: number;
+  /** The input that it looks at, and the greatest number of a feature in it that is used. */
+  readonly input: string;
+  readonly lastFeature: number;
+  /** The outputs that it gives. */
+  readonly outputs: readonly string[];
+  /** The rows that both engines score before a run relies on it, besides those of the run. */
+  readonly madeUpRows: number;
 }
 
 /** One model input and the columns that feed it, in order. */

@@ -1,5 +1,6 @@
 /** What a run did, as data and as text. Pure. */
 import { type ErrorCode, shown } from '../base/errors.js';
+import type { EngineChoice } from '../plan/engine.js';
 import type { Ledger } from '../plan/ledger.js';
 
 /** Where the time of a run went, in ms: summed over workers, but for the wall. */
@@ -93,6 +94,8 @@ export interface RunReport {
   readonly notes: readonly string[];
   readonly workers: number;
   readonly device: string;
+  /** What ran the model, and why; null when no task was to do. */
+  readonly engine: EngineChoice | null;
   readonly times: RunTimes;
   /** The sum of every process's own peak. */
   readonly peakBytes: number;
@@ -153,6 +156,7 @@ export function reportLines(report: RunReport): string[] {
     `time       ${seconds.toFixed(2)} s${rate}, ${plural(report.workers, 'worker')} on ${report.device}`,
     `where      read ${share(times.read)}, prepare ${share(times.prepare)}, infer ${share(times.infer)}, write ${share(times.write)}` +
       `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
+    ...engineLines(report),
     `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
     ...noteLines(report),
     ...failedLine(report),
@@ -165,6 +169,10 @@ function failedLine({ outcome, units }: RunReport): string[] {
   return [
     `failed     ${plural(units.bad, 'partition')}, as the errors say; the others are published`,
   ];
+}
+
+function engineLines({ engine }: RunReport): string[] {
+  return engine === null ? [] : [`engine     ${engine.engine} (${engine.why})`];
 }
 
 function noteLines(report: RunReport): string[] {

@@ -1,6 +1,7 @@
 /** What a run would do, without doing it. */
 import { tmpdir } from 'node:os';
 import { usableCores } from '../base/machine.js';
+import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
@@ -29,6 +30,8 @@ export interface PlanReport {
   readonly job: string;
   readonly device: string;
   readonly batchRows: number;
+  /** What would run the model, and why; null when nothing is to do. A run checks the trees before it relies on them. */
+  readonly engine: EngineChoice | null;
   readonly units: readonly PlannedUnit[];
   readonly notReady: readonly string[];
   /** Published units of the selection whose input is there no longer. */
@@ -80,12 +83,15 @@ export async function planJob(
     });
     const heldBack = output === undefined ? undefined : await heldUnits(output, latest, prepared);
     const units: PlannedUnit[] = [];
+    let rows = 0;
     for (const unit of prepared.units) {
-      const keys = unit.tasks.map(({ partKey }) => partKey);
       let toDo: number | null = 0;
-      for (const key of keys) {
+      for (const task of unit.tasks) {
+        const key = task.partKey;
+        if (key !== undefined && (await output?.readPart(key)) !== undefined) continue;
+        rows += task.rows;
         if (key === undefined) toDo = null;
-        else if (toDo !== null && (await output?.readPart(key)) === undefined) toDo++;
+        else if (toDo !== null) toDo++;
       }
       units.push({
         unit: unit.unit,
@@ -106,6 +112,7 @@ export async function planJob(
       job: job.name,
       device: prepared.scoring.device,
       batchRows: prepared.scoring.batchRows,
+      engine: rows === 0 ? null : chooseEngine(job.run.engine, rows, prepared),
       units,
       notReady: dataset.notReady,
       vanished,

@@ -12,6 +12,7 @@ import {
   listDates,
   selectUnits,
 } from '../plan/dataset.js';
+import { chooseEngine } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import {
@@ -163,6 +164,9 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     format: job.output.format,
     compression: job.output.compression,
   };
+  // A job that insists on what cannot be is refused, even when nothing is to do.
+  if (job.run.engine === 'trees')
+    chooseEngine('trees', 0, { model, shownModel, scoring, publishing });
   const good = dataset.files.filter(({ unit }) => !badUnits.has(unit));
   const units = makePlan(good, descriptions.facts, scoring, publishing);
   return {

@@ -102,6 +102,7 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     notes: progress.notes,
     workers: progress.workers,
     device: prepared?.scoring.device ?? 'cpu',
+    engine: scored?.engine ?? null,
     times,
     peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
     error: end.error,

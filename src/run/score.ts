@@ -4,6 +4,7 @@ import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { type FileStamp, stampOf, stampText } from '../base/hash.js';
 import { csvKey } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
+import type { EngineChoice } from '../plan/engine.js';
 import { type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
 import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
@@ -11,6 +12,7 @@ import type { ModelFacts } from '../plan/signature.js';
 import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
 import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
+import { settleEngine } from './engine.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
 import type { Output } from './store.js';
@@ -70,6 +72,8 @@ export interface Scored {
   /** Whether something had to be made again that is published already, because the store had lost it. */
   readonly remade: boolean;
   readonly tally: Tally;
+  /** What ran the model; undefined when no task was to do. */
+  engine: EngineChoice | undefined;
 }
 
 /** The sums over the tasks of a run. */
@@ -149,7 +153,7 @@ export async function scoreMissing(
   }
   const remade = missing.some((task) => keys.has(keyOf(task)));
   const { converted } = converter;
-  const scored = { parts, failures, converted, remade, tally };
+  const scored: Scored = { parts, failures, converted, remade, tally, engine: undefined };
   if (missing.length === 0 && toCheck.length === 0) return scored;
 
   const pool = tools.pool();
@@ -157,25 +161,35 @@ export async function scoreMissing(
   await checkWhere(prepared, tools.pool);
   const rows = sumRows(missing);
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
+  // Before any task is handed out: all are scored by the same engine, whose every bit was found right.
+  const longest = [...missing].sort((a, b) => b.rows - a.rows);
+  const once = {
+    converter,
+    badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+  };
+  const engine = await settleEngine(prepared, rows, async () => {
+    const order = await orderOf(longest[0]!, prepared, tools, {
+      ...once,
+      engine: 'trees',
+      probeBatch: false,
+    });
+    const temporaryFolder = join(tools.temporary, 'check-trees');
+    return pool.ask('check-trees', { ...order, haveScores: false, lethal: [], temporaryFolder });
+  });
+  scored.engine = missing.length === 0 ? undefined : engine;
   const keyChecks = toCheck.map((unit) =>
     checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
   );
   // Long tasks first, so that workers end together. The order of completion changes nothing.
-  const scoring = [...missing]
-    .sort((a, b) => b.rows - a.rows)
-    .map((task, index) =>
-      scoreTask(task, prepared, tools, {
-        converter,
-        probeBatch: index === 0,
-        badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
+  const scoring = longest.map((task, index) =>
+    scoreTask(task, prepared, tools, { ...once, ...engine, probeBatch: index === 0 })
+      .then((result) => {
+        parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
+        tally.add(result);
+        refuseTooMany(prepared, tally, plannedRows);
       })
-        .then((result) => {
-          parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
-          tally.add(result);
-          refuseTooMany(prepared, tally, plannedRows);
-        })
-        .catch(blame(task.unit)),
-    );
+      .catch(blame(task.unit)),
+  );
   await Promise.all([...keyChecks, ...scoring]);
   return scored;
 }
@@ -276,20 +290,34 @@ async function checkKey(
 async function scoreTask(
   task: Task,
   prepared: Prepared,
-  { output, temporary, pool, onEvent }: ScoreTools,
-  {
-    converter,
-    ...once
-  }: Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed'> & {
-    readonly converter: Converter;
-  },
+  tools: ScoreTools,
+  once: OrderOptions,
 ): Promise<TaskResult> {
+  const { output, temporary, pool, onEvent } = tools;
+  const order = await orderOf(task, prepared, tools, once);
+  const started = performance.now();
+  const timeoutMs = prepared.job.run.batchTimeoutMs;
+  const result = await attemptTask(order, { output, temporary, pool, timeoutMs, onEvent });
+  onEvent({ type: 'task', task: order.name, rows: task.rows, ms: performance.now() - started });
+  return result;
+}
+
+/** What an order says besides its task. */
+type OrderOptions = Pick<TaskOrder, 'probeBatch' | 'badRowsAllowed' | 'engine'> & {
+  readonly converter: Converter;
+};
+
+async function orderOf(
+  task: Task,
+  prepared: Prepared,
+  { output }: ScoreTools,
+  { converter, probeBatch, badRowsAllowed, engine }: OrderOptions,
+): Promise<AttemptOrder> {
   const { job, dataset, model, scoring, publishing, shownModel } = prepared;
-  const name = taskName(task);
   const partKey = keyOf(task);
   const scoreKey = task.scoreKey!;
-  const order: AttemptOrder = {
-    name,
+  return {
+    name: taskName(task),
     files: await Promise.all(task.files.map((file) => converter.orderFile(file))),
     rows: task.rows,
     partition: dataset.partitions.get(task.unit) ?? [],
@@ -305,18 +333,10 @@ async function scoreTask(
     partKey,
     scoreFolder: output.scoreFolder(scoreKey),
     partFolder: output.partFolder(partKey),
-    ...once,
+    probeBatch,
+    badRowsAllowed,
+    engine,
   };
-  const started = performance.now();
-  const result = await attemptTask(order, {
-    output,
-    temporary,
-    pool,
-    timeoutMs: job.run.batchTimeoutMs,
-    onEvent,
-  });
-  onEvent({ type: 'task', task: name, rows: task.rows, ms: performance.now() - started });
-  return result;
 }
 
 async function storedStamp(path: string): Promise<FileStamp> {

@@ -8,6 +8,7 @@ import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
 import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { TreeScorer } from '../trees/engine.js';
 import {
   type CheckExpression,
   type CheckKey,
@@ -18,12 +19,13 @@ import {
   toWire,
 } from './protocol.js';
 import { checkUnchanged, failedSql, segmentSql, segmentsOf, unifyColumns } from './read.js';
+import { describeTrees } from './trees.js';
 import { trial } from './trial.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
 export async function describeModel(
   ask: DescribeModel,
-  openSession: OpenSession,
+  { openSession, openTrees }: ModelTools,
   onTrial: () => void,
 ): Promise<ModelFacts> {
   const file = await readOnnxFile(ask.path);
@@ -51,12 +53,19 @@ export async function describeModel(
       .map(({ name }) => name),
     outputs: await trial(session, ask.columns, onTrial),
     rowwise: isRowwise(file),
+    trees: describeTrees(openTrees(ask.path)),
   };
 }
 
 function isShapeless(file: OnnxFile, { name, element }: TensorSpec): boolean {
   const declared = file.inputs.find((input) => input.name === name);
   return element !== undefined && declared?.shape === null;
+}
+
+/** What a worker lends to look at a model with. */
+export interface ModelTools {
+  readonly openSession: OpenSession;
+  readonly openTrees: (path: string) => TreeScorer | string;
 }
 
 /** Loads a model, or hands out the one that is loaded. */

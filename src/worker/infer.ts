@@ -7,6 +7,7 @@ import { type BatchLimits, failingRows } from './bisect.js';
 import type { FeatureBatch } from './features.js';
 import { type InferenceOptions, ModelFailed, type OutputColumn, runModel } from './model-run.js';
 import type { BadRow } from './quarantine.js';
+import { scoreColumns } from './trees.js';
 
 /** What the model said of a batch. The rows in `bad` hold nothing of meaning. */
 export interface ScoredBatch {
@@ -28,6 +29,10 @@ export async function inferBatch(
 ): Promise<ScoredBatch> {
   const badRows = new Set(features.bad.map(({ row }) => row));
   if (badRows.size === rows) return { outputs: new Map(), bad: features.bad };
+  if (options.trees !== undefined) {
+    const outputs = scoreColumns(options, options.trees, features, rows);
+    return { outputs, bad: merged(features.bad, badScores(options, outputs, rows, badRows)) };
+  }
   const sent = options.fixedBatch ?? rows;
   const feeds = feedsOf(options, features, rows, badRows);
   let failing: BadRow[] = [];
@@ -43,9 +48,17 @@ export async function inferBatch(
     if (badRows.size === rows) return { outputs: new Map(), bad: merged(features.bad, failing) };
     outputs = await runModel(options, feedsOf(options, features, rows, badRows), sent, rows);
   }
-  const bad =
-    options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
+  const bad = badScores(options, outputs, rows, badRows);
   return { outputs, bad: merged(features.bad, failing, bad) };
+}
+
+function badScores(
+  options: InferenceOptions,
+  outputs: ReadonlyMap<string, OutputColumn>,
+  rows: number,
+  badRows: ReadonlySet<number>,
+): BadRow[] {
+  return options.nonFinite === 'keep' ? [] : nonFiniteRows(options.outputs, outputs, rows, badRows);
 }
 
 function merged(...bad: (readonly BadRow[])[]): BadRow[] {

@@ -4,14 +4,14 @@ import { type Database, duckdbError, quotePath } from '../base/duckdb.js';
 import { shown, systemError } from '../base/errors.js';
 import { readOnnxFile } from '../base/onnx-file.js';
 import { proposeBinding } from '../plan/proposal.js';
-import { shapeText } from '../plan/signature.js';
-import { describeModel, type OpenSession, shownModel } from './describe.js';
+import { type ModelFacts, shapeText } from '../plan/signature.js';
+import { describeModel, type ModelTools, shownModel } from './describe.js';
 import type { Inspection } from './protocol.js';
 
 /** Inspects a CSV file by its name, a Parquet file or, whatever does not start like one, an ONNX model. */
 export async function inspectPath(
   open: () => Promise<Database>,
-  openSession: OpenSession,
+  tools: ModelTools,
   path: string,
 ): Promise<Inspection> {
   if (/\.(?:csv|tsv)(?:\.gz|\.zst)?$/i.test(path)) {
@@ -20,7 +20,7 @@ export async function inspectPath(
   }
   return (await startsLikeParquet(path))
     ? inspectParquet(await open(), path)
-    : inspectModel(openSession, path);
+    : inspectModel(tools, path);
 }
 
 async function startsLikeParquet(path: string): Promise<boolean> {
@@ -91,10 +91,10 @@ async function inspectParquet(database: Database, path: string): Promise<Inspect
 /** How many names of one kind are shown. */
 const LISTED = 20;
 
-async function inspectModel(openSession: OpenSession, path: string): Promise<Inspection> {
+async function inspectModel(tools: ModelTools, path: string): Promise<Inspection> {
   const file = await readOnnxFile(path);
   const ask = { path, shownAs: shownModel(path), device: 'cpu', columns: undefined };
-  const facts = await describeModel(ask, openSession, () => undefined);
+  const facts = await describeModel(ask, tools, () => undefined);
   const opsets = file.opsets.map(
     ({ domain, version }) => `${shown(domain === '' ? 'ai.onnx' : domain)} ${version}`,
   );
@@ -122,6 +122,8 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
           : `${element}, ${width ?? 'unknown'} a row${labels.length > 0 ? `: ${classes.join(', ')}` : ''}`;
       return `  ${shown(name)}  ${type}${problem === undefined ? '' : ` (${problem})`}`;
     }),
+    '',
+    `engine: ${engineText(facts.trees)}`,
     '',
     'job file',
     ...proposal,
@@ -155,6 +157,7 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
       opsets: file.opsets,
       inputs: facts.inputs,
       defaults: facts.defaults,
+      engine: facts.trees,
       jobFile: proposal.join('\n'),
       outputs: facts.outputs,
       operators: file.ops,
@@ -162,4 +165,10 @@ async function inspectModel(openSession: OpenSession, path: string): Promise<Ins
       metadata: Object.fromEntries(metadata),
     },
   };
+}
+
+function engineText(trees: ModelFacts['trees']): string {
+  if ('why' in trees) return `onnxruntime (${shown(trees.why)})`;
+  const [count, leaves] = [trees.trees, trees.leaves].map((n) => n.toLocaleString('en-US'));
+  return `trees (${count} trees, ${leaves} leaves)`;
 }

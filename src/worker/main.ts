@@ -4,6 +4,7 @@ import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
 import { ScorelineError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import { devices, runtimeVersion, Session } from '../base/onnx.js';
+import type { TreeScorer } from '../trees/engine.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
@@ -13,11 +14,14 @@ import {
   isMessage,
   type RequestKind,
   type Requests,
+  type TaskOrder,
   type ToWorker,
   toWire,
   type WorkerSetup,
 } from './protocol.js';
 import { scoreTask } from './score-task.js';
+import type { TaskTools } from './scoring.js';
+import { loadTrees } from './trees.js';
 
 // The parent says its own number: it may be gone before this process could ask the system for it.
 const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
@@ -63,32 +67,59 @@ function openSession(model: { path: string; shownAs: string; device: string }): 
   return session.opened;
 }
 
+let trees: { readonly key: string; readonly opened: TreeScorer | string } | undefined;
+
+/** The model in the engine for tree ensembles, or why that cannot run it. */
+function openTrees(path: string): TreeScorer | string {
+  if (trees?.key !== path) trees = { key: path, opened: loadTrees(path) };
+  return trees.opened;
+}
+
 /** A session of the very model that was hashed: one that was replaced since would be stored under a wrong key. */
 async function openHashed({ files, ...model }: HashedModel): Promise<Session> {
   const opened = await openSession(model);
+  await checkModel(model.shownAs, files);
+  return opened;
+}
+
+/** The same of the engine for tree ensembles: the parent asks for it only where it can run the model. */
+async function treesOfHashed({ files, path, shownAs }: HashedModel): Promise<TreeScorer> {
+  const opened = openTrees(path);
+  await checkModel(shownAs, files);
+  if (typeof opened === 'string') throw new Error(`the trees of ${shownAs} do not load: ${opened}`);
+  return opened;
+}
+
+async function checkModel(shownAs: string, files: HashedModel['files']): Promise<void> {
   for (const { path, stamp } of files) {
     const now = await stampOf(path).catch(() => undefined);
     if (now === undefined || stampText(now) !== stampText(stamp)) {
       const what = now === undefined ? 'removed' : 'changed';
-      throw new ScorelineError(
-        'changed',
-        `model ${model.shownAs}: ${what} during the run; run again`,
-      );
+      throw new ScorelineError('changed', `model ${shownAs}: ${what} during the run; run again`);
     }
   }
-  return opened;
 }
 
 /** How often a worker shows that it is alive: while the model runs it cannot, which is what the deadline is for. */
 const HEARTBEAT_MS = 250;
 setInterval(() => send({ scoreline: 'progress', rows: 0 }), HEARTBEAT_MS).unref();
 
+async function toolsFor({ model }: TaskOrder): Promise<TaskTools> {
+  return {
+    database: await openDatabase(),
+    session: () => openHashed(model),
+    trees: () => treesOfHashed(model),
+    onProgress: tellProgress,
+  };
+}
+
 type Handlers = {
   [Kind in RequestKind]: (ask: Requests[Kind]['ask']) => Promise<Requests[Kind]['answer']>;
 };
 
 const handlers: Handlers = {
-  'describe-model': (ask) => describeModel(ask, openSession, () => send({ scoreline: 'trial' })),
+  'describe-model': (ask) =>
+    describeModel(ask, { openSession, openTrees }, () => send({ scoreline: 'trial' })),
   'describe-files': ({ files, hash }) => describeFiles(openDatabase, reopenDatabase, files, hash),
   'describe-csv': async (ask) => {
     const { describeCsv } = await import('./csv.js');
@@ -108,28 +139,24 @@ const handlers: Handlers = {
     return null;
   },
   score: async (order) => {
-    const result = await scoreTask(order, {
-      database: await openDatabase(),
-      session: () => openHashed(order.model),
-      onProgress: tellProgress,
-    });
+    const result = await scoreTask(order, await toolsFor(order));
     // The young generation holds the handles of a task's chunks: see `WORKER_FLAGS` of the pool.
     globalThis.gc?.({ type: 'minor', execution: 'sync' });
     return result;
   },
   probe: async (order) => {
     const { probeRows } = await import('./probe.js');
-    return probeRows(order, {
-      database: await openDatabase(),
-      session: () => openHashed(order.model),
-      onProgress: tellProgress,
-    });
+    return probeRows(order, await toolsFor(order));
   },
   'compare-parts': async (ask) => {
     const { compareParts } = await import('./compare.js');
     return compareParts(await openDatabase(), ask);
   },
-  inspect: ({ path }) => inspectPath(openDatabase, openSession, path),
+  'check-trees': async (order) => {
+    const { checkTrees } = await import('./trees-check.js');
+    return checkTrees(order, await toolsFor(order));
+  },
+  inspect: ({ path }) => inspectPath(openDatabase, { openSession, openTrees }, path),
   environment: async () => ({
     versions: { duckdb: duckdbVersion(), onnxruntime: runtimeVersion() },
     devices: devices(),

@@ -6,6 +6,7 @@ import { float16Numbers } from '../base/float16.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import type { InputBinding } from '../plan/signature.js';
+import type { TreeScorer } from '../trees/engine.js';
 
 /** The values of one model output: `width` elements a row, row-major. */
 export interface OutputColumn {
@@ -16,7 +17,9 @@ export interface OutputColumn {
 
 /** How a model is to be run. */
 export interface InferenceOptions {
-  readonly session: Session;
+  readonly session: Pick<Session, 'run'>;
+  /** The engine for tree ensembles, where it runs the model: it takes columns as they are. */
+  readonly trees?: TreeScorer | undefined;
   readonly shownAs: string;
   readonly inputs: readonly InputBinding[];
   readonly outputs: readonly OutputBinding[];

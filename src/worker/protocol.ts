@@ -3,6 +3,7 @@ import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { CsvDialect, CsvFacts } from '../plan/csv.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
+import type { EngineName } from '../plan/engine.js';
 import type { CsvRecord, InputLedger, PartRecord } from '../plan/ledger.js';
 import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
@@ -61,6 +62,8 @@ export interface TaskOrder {
   readonly partition: readonly PartitionValue[];
   readonly model: HashedModel;
   readonly scoring: ScoringConfig;
+  /** What runs the model: the same for all tasks of a run. */
+  readonly engine: EngineName;
   readonly publishing: PublishingConfig;
   readonly scoreKey: string;
   readonly partKey: string;
@@ -101,6 +104,12 @@ export interface ProbeAnswer {
   readonly place: string;
 }
 
+/** What came of scoring rows with both engines: how many, and the first difference, in words; undefined when all bits are equal. */
+export interface TreesCheck {
+  readonly rows: number;
+  readonly difference: string | undefined;
+}
+
 /** Where the time of a task went, in ms. */
 export interface StageTimes {
   readonly read: number;
@@ -134,6 +143,7 @@ export interface Requests {
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
   probe: { readonly ask: ProbeOrder; readonly answer: ProbeAnswer };
   'compare-parts': { readonly ask: CompareParts; readonly answer: PartsAnswer };
+  'check-trees': { readonly ask: TaskOrder; readonly answer: TreesCheck };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
   environment: { readonly ask: null; readonly answer: Environment };
 }

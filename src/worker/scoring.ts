@@ -3,17 +3,21 @@ import { Arena } from '../base/columns.js';
 import type { Database } from '../base/duckdb.js';
 import { shown } from '../base/errors.js';
 import type { Session } from '../base/onnx.js';
+import type { TreeScorer } from '../trees/engine.js';
 import { type FeatureBatch, type FeaturesPlan, planFeatures, toFeatures } from './features.js';
 import type { InferenceOptions } from './model-run.js';
 import { withKnownSizes } from './open-sizes.js';
 import type { BatchPlace, OrderFile, TaskOrder } from './protocol.js';
 import { readBatches, type Segment, type SourceBatch, segmentsOf } from './read.js';
+import { treesAsSession } from './trees.js';
 
 /** What a worker lends to an attempt. */
 export interface TaskTools {
   readonly database: Database;
   /** Loads the model, once a worker. */
   readonly session: () => Promise<Session>;
+  /** The model in the engine for tree ensembles, once a worker. */
+  readonly trees: () => Promise<TreeScorer>;
   /** Told which batch the model gets before each call of it, and after each batch (null) how many rows are done with it. */
   readonly onProgress: (rows: number, batch: BatchPlace | null) => void;
 }
@@ -53,7 +57,7 @@ export async function openTask(
   const inputs = await withKnownSizes(tools.database, segments, scoring.inputs, scoring.where);
   return {
     inference: {
-      session: await tools.session(),
+      ...(await modelFor(order, tools)),
       shownAs: order.model.shownAs,
       inputs,
       outputs: order.publishing.columns,
@@ -73,6 +77,15 @@ export async function openTask(
     },
     lossyCasts,
   };
+}
+
+async function modelFor(
+  { engine }: TaskOrder,
+  tools: TaskTools,
+): Promise<Pick<InferenceOptions, 'session' | 'trees'>> {
+  if (engine === 'onnxruntime') return { session: await tools.session() };
+  const trees = await tools.trees();
+  return { session: treesAsSession(trees), trees };
 }
 
 function withLethal(order: TaskOrder, batch: TaskBatch, features: FeatureBatch): FeatureBatch {

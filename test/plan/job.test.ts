@@ -87,6 +87,7 @@ describe('a valid job', () => {
       run: {
         workers: 'auto',
         device: 'auto',
+        engine: 'auto',
         batchRows: 'auto',
         batchTimeoutMs: 300_000,
         graceMs: 10_000,
@@ -177,6 +178,7 @@ describe('a valid job', () => {
     expect(run).toEqual({
       workers: 2,
       device: 'auto',
+      engine: 'auto',
       batchRows: 4096,
       batchTimeoutMs: 250,
       graceMs: 10_000,
@@ -283,7 +285,7 @@ run:
 
   test('about any other unknown key lists those that exist', () => {
     expect(errors(`${MINIMAL}run: { zzz: 1 }\n`)).toEqual([
-      '8: unknown key "run.zzz"; expected one of workers, device, batch_rows, batch_timeout, grace',
+      '8: unknown key "run.zzz"; expected one of workers, device, engine, batch_rows, batch_timeout, grace',
     ]);
   });
 

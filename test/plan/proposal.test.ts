@@ -42,6 +42,7 @@ function paste(
     inputs,
     outputs,
     rowwise: true,
+    trees: { why: 'none' },
   };
   const binding = bindModel(model, {
     features: job.features,

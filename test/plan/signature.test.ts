@@ -45,6 +45,7 @@ function bind(
     inputs,
     outputs,
     rowwise: true,
+    trees: { why: 'none' },
   };
   return bindModel(model, { features, columns, shownAs: 'm.onnx', listColumns });
 }

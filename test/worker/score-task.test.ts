@@ -51,6 +51,7 @@ async function attempt(onBatch: (path: string) => void) {
       format: 'parquet',
       compression: 'snappy',
     },
+    engine: 'onnxruntime',
     scoreKey: KEY,
     partKey: KEY,
     scoreFolder: join(folder, 'store', 'scores', 'ab', KEY),
@@ -71,6 +72,7 @@ async function attempt(onBatch: (path: string) => void) {
     const result = await scoreTask(order, {
       database,
       session: async () => session,
+      trees: () => Promise.reject(new Error('not asked for')),
       onProgress: () => onBatch(path),
     }).catch((error: unknown) => error);
     return { order, result };

@@ -75,6 +75,7 @@ function planLines(plan: PlanReport): string[] {
     '',
     `${count(plan.units.length)} partitions, ${count(total(({ rows: n }) => n))} rows, ${count(total(({ tasks }) => tasks))} tasks; ` +
       `${count(todo)} partitions to do; batches of ${count(plan.batchRows)} rows on ${plan.device}`,
+    ...(plan.engine === null ? [] : [`engine: ${plan.engine.engine} (${plan.engine.why})`]),
     ...plan.notReady.map((unit) => `not ready: ${nameOf(unit)}`),
     ...plan.vanished.map((unit) => `published, but ${fateOf(unit, plan)}: ${nameOf(unit)}`),
     ...plan.refused.map((problem) => `refused: ${problem}`),

@@ -1,0 +1,32 @@
+/** Settles which engine runs the model, for all tasks of a run, before any of them is handed out. */
+import { ScorelineError } from '../base/errors.js';
+import { chooseEngine, type EngineChoice } from '../plan/engine.js';
+import type { TreesCheck } from '../worker/protocol.js';
+import { WorkerDied } from './pool.js';
+import type { Prepared } from './prepare.js';
+
+/**
+ * The engine for `rows` rows: the trees only after `check`, which scores rows with both engines, found every bit equal. One
+ * difference, or a check that does not come to an end, and the whole run is ONNX Runtime's. Throws `model` as `chooseEngine`.
+ */
+export async function settleEngine(
+  prepared: Prepared,
+  rows: number,
+  check: () => Promise<TreesCheck>,
+): Promise<EngineChoice> {
+  const choice = chooseEngine(prepared.job.run.engine, rows, prepared);
+  if (choice.engine === 'onnxruntime') return choice;
+  try {
+    const { rows: checked, difference } = await check();
+    const count = checked.toLocaleString('en-US');
+    return difference === undefined
+      ? { engine: 'trees', why: `${count} rows had the bits of ONNX Runtime` }
+      : { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
+  } catch (error) {
+    // Whatever is wrong with a file or the model, scoring says it better, and of which unit.
+    const isTheirs = error instanceof ScorelineError || error instanceof WorkerDied;
+    const isOver = error instanceof WorkerDied && error.how === 'closed';
+    if (!isTheirs || isOver) throw error;
+    return { engine: 'onnxruntime', why: `the trees could not be checked: ${error.message}` };
+  }
+}

@@ -1,0 +1,61 @@
+/** Random tree ensembles of every kind: the bits of ONNX Runtime on one thread. */
+import { expect, test } from 'vitest';
+import { Random } from '../random.js';
+import { makeFolder } from '../scoreline.js';
+import { type Comparison, compareEngines } from '../tree-engines.js';
+import { drawEnsemble, drawRows, writeEnsemble } from '../tree-models.js';
+
+/** How many ensembles have up to so many leaves a tree. */
+const SIZES: readonly (readonly [leaves: number, ensembles: number])[] = [
+  [1, 40],
+  [2, 60],
+  [5, 200],
+  [31, 200],
+  [32, 60],
+  [33, 60],
+  [64, 150],
+  [65, 60],
+  [127, 150],
+  [256, 150],
+  [257, 60],
+  [900, 200],
+  [5_000, 40],
+  [16_384, 10],
+  [17_000, 10],
+  [50_000, 10],
+];
+
+/** The reasons for which an ensemble of the kinds drawn here may be left to ONNX Runtime. */
+const REASONS =
+  /no weights$|no weight for (?:a class|an output)$|for one score$|base values|-infinity$/;
+
+let compared = 0;
+test.each(SIZES)(
+  'up to %i leaves, %i ensembles',
+  { timeout: 600_000 },
+  async (leaves, ensembles) => {
+    const folder = makeFolder();
+    const different: string[] = [];
+    for (let seed = 0, done = 0; done < ensembles; seed++) {
+      const random = new Random(leaves * 100_003 + seed);
+      const drawn = drawEnsemble(random, leaves);
+      const path = writeEnsemble(drawn.parts, drawn.features, folder);
+      const x = drawRows(random, drawn, random.pick([1, 100, 511, 512, 513, 2000]));
+      const result: Comparison = await compareEngines(path, x, drawn.features);
+      expect(result.refused).toBeUndefined();
+      if (result.unsupported !== undefined) {
+        expect(result.unsupported).toMatch(REASONS);
+        continue;
+      }
+      done++;
+      compared++;
+      if (result.different > 0)
+        different.push(`seed ${seed}: ${result.different} of ${result.values}`);
+    }
+    expect(different).toEqual([]);
+  },
+);
+
+test('more than a thousand ensembles were compared', () => {
+  expect(compared).toBeGreaterThan(1000);
+});
