@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/slow/**'],
+    exclude: ['test/slow/**', 'test/faults/**'],
     globalSetup: 'test/global-setup.ts',
     setupFiles: 'test/setup.ts',
     expect: { requireAssertions: true },

@@ -34,6 +34,8 @@ export interface World {
   readonly folder: string;
   readonly jobFile: string;
   readonly olderJobFile: string;
+  /** Another state of the input: of one partition the content is a third one. */
+  readonly otherJobFile: string;
   readonly template: string;
   /** What was published before. */
   readonly older: Contents;
@@ -78,13 +80,19 @@ function writeCsv(folder: string, partition: number, more = ''): void {
 /** Makes the job, and has it run undisturbed. */
 export async function makeWorld(): Promise<World> {
   const folder = makeFolder();
-  const [input, older] = [join(folder, 'in'), join(folder, 'older')];
+  const [input, older, other] = ['in', 'older', 'other'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
   writeCsv(older, 1);
   writeCsv(older, 2);
   // A row that cannot be scored, and a record that is none.
   writeCsv(input, 1, `${ROWS},bad,1\n${ROWS + 1},1\n`);
   writeCsv(input, 2);
   writeCsv(input, 3);
+  writeCsv(other, 1, `${ROWS},7,1\n`);
+  writeCsv(other, 2);
   const job = (path: string) => ({
     name: 'case',
     input: { path, key: 'id' },
@@ -95,11 +103,13 @@ export async function makeWorld(): Promise<World> {
   });
   const jobFile = join(folder, 'job.yaml');
   const olderJobFile = join(folder, 'older.yaml');
+  const otherJobFile = join(folder, 'other.yaml');
   writeFileSync(jobFile, JSON.stringify(job('in')));
   writeFileSync(olderJobFile, JSON.stringify(job('older')));
+  writeFileSync(otherJobFile, JSON.stringify(job('other')));
   // What files hold is remembered only when they were changed more than two seconds ago.
   await sleep(2100);
-  const bare = { folder, jobFile, olderJobFile, template: join(folder, 'template') };
+  const bare = { folder, jobFile, olderJobFile, otherJobFile, template: join(folder, 'template') };
   const world = { ...bare, older: {}, wanted: {}, stored: { first: [], update: [] }, ms: 0 };
   const template: Victim = { world, start: 'first', folder, output: bare.template };
   await expectEnd(startRun(template, { job: olderJobFile }), 0);
@@ -113,6 +123,14 @@ export async function makeWorld(): Promise<World> {
   const stored = { first: storedIn(first.output), update: storedIn(update.output) };
   for (const { folder: done } of [first, update]) rmSync(done, { recursive: true });
   return { ...bare, older: publishedIn(bare.template), wanted, stored, ms };
+}
+
+/** How long a run takes beside three others, as the attacks run. */
+export async function busyMs(world: World): Promise<number> {
+  const victims = [1, 2, 3, 4].map(() => makeVictim(world, 'first'));
+  const ends = await Promise.all(victims.map((victim) => expectEnd(startRun(victim), 0)));
+  for (const { folder } of victims) rmSync(folder, { recursive: true });
+  return ends.reduce((sum, { ms }) => sum + ms, 0) / ends.length;
 }
 
 /** An output to attack; what is to be there before it is made ready first. */
@@ -257,13 +275,13 @@ function canonical(contents: Contents): string {
  * publishes, byte for byte, the store holds what it would hold, no process is left, verify finds no damage, in the chain of
  * records neither, and after `gc` nothing is in `tmp`.
  */
-export async function expectRecovery(victim: Victim): Promise<void> {
-  await checkRecovery(victim);
+export async function expectRecovery(victim: Victim, othersToo = false): Promise<void> {
+  await checkRecovery(victim, othersToo);
   rmSync(victim.folder, { recursive: true });
 }
 
 /** The same, with everything left in place. */
-export async function checkRecovery(victim: Victim): Promise<void> {
+export async function checkRecovery(victim: Victim, othersToo = false): Promise<void> {
   const { world, start, output } = victim;
   // With one worker: the bytes must not depend on how many there are.
   await expectEnd(startRun(victim, { args: ['--workers', '1'] }), 0);
@@ -271,7 +289,9 @@ export async function checkRecovery(victim: Victim): Promise<void> {
   expect(Object.keys(found)).toEqual(Object.keys(world.wanted));
   for (const [name, content] of Object.entries(found))
     expect(content === world.wanted[name], `bytes of ${name}`).toBe(true);
-  expect(storedIn(output)).toEqual(world.stored[start]);
+  // Where another state of the input was scored too, the store has that as well.
+  if (othersToo) expect(storedIn(output)).toEqual(expect.arrayContaining([...world.stored[start]]));
+  else expect(storedIn(output)).toEqual(world.stored[start]);
   await until('no process is left', () => processesOf(victim).length === 0, 3000);
   const opened = await Output.find(output);
   const now = (): Date => new Date();

@@ -6,6 +6,7 @@ import { allowedMs } from '../job-case.js';
 import { Random } from '../random.js';
 import {
   ALL,
+  busyMs,
   expectEnd,
   expectRecovery,
   expectUntouched,
@@ -25,6 +26,7 @@ const WORKERS = ALL ? 200 : 40;
 const WORKERS_GONE_MS = 2000;
 
 const world = await makeWorld();
+const ms = await busyMs(world);
 const random = new Random(SEED);
 console.log(`seed of the kills: ${SEED} (FAULTS_SEED)`);
 
@@ -43,7 +45,7 @@ describe.concurrent('a run killed at a random instant', () => {
     const { n, when, start } = attack;
     const victim = makeVictim(world, start);
     const run = startRun(victim);
-    await sleep(when * 1.1 * world.ms);
+    await sleep(when * 1.1 * ms);
     run.child.kill('SIGKILL');
     // One that was through already is as good as any.
     const { exit } = await expectEnd(run, null, 0);
@@ -76,7 +78,7 @@ describe.concurrent('a worker killed at a random instant', () => {
       ended = true;
     });
     await until('there is a worker', () => ended || workersOf(run.child.pid).length > 0);
-    await sleep(when * 0.8 * world.ms);
+    await sleep(when * 0.8 * ms);
     const workers = workersOf(run.child.pid);
     const worker = workers[Math.floor(pick * workers.length)];
     if (worker !== undefined) process.kill(worker, 'SIGKILL');
