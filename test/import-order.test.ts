@@ -66,6 +66,7 @@ const ORDER = `
   report/report.ts
   report/quality-schema.ts
   report/quality.ts
+  report/comparison.ts
 
   trees/floats.ts
   trees/ensemble.ts
@@ -132,11 +133,15 @@ const ORDER = `
   run/audit.ts
   run/attempt.ts
   run/engine.ts
+  run/converter.ts
   run/score.ts
   run/workers.ts
+  run/run-log.ts
   run/run-report.ts
   run/run.ts
   run/rescore.ts
+  run/compare.ts
+  run/baseline-from.ts
   run/plan-job.ts
   run/inspect.ts
 
@@ -146,8 +151,10 @@ const ORDER = `
   cli/options.ts
   cli/table.ts
   cli/with-output.ts
+  cli/with-run.ts
   cli/run-and-report.ts
   cli/commands/baseline.ts
+  cli/commands/compare.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
   cli/commands/gc.ts
