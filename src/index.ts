@@ -13,7 +13,6 @@ export { type ComparisonReport, comparisonCells, comparisonLines } from './repor
 export {
   type ActReport,
   actLines,
-  number,
   plural,
   type RunReport,
   reportLines,

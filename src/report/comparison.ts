@@ -1,10 +1,11 @@
 /** What differs between two sets of statistics, for a person and for a machine. Pure. */
 import { shown } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import type { Statistics } from '../stats/column.js';
 import { SURE } from '../stats/gate-settings.js';
 import { columnReports } from './quality.js';
 import type { QualityReport } from './quality-schema.js';
-import { number, plural } from './report.js';
+import { plural } from './report.js';
 
 /** One side of a comparison. */
 interface SideReport {
@@ -134,7 +135,7 @@ export function comparisonLines(report: ComparisonReport): {
 } {
   const { baseline, current, columns, onlyBaseline, onlyCurrent } = report;
   const side = ({ label, rows, partitions }: SideReport): string =>
-    `${shown(label)}: ${number(rows)} ${rows === 1 ? 'row' : 'rows'} in ${plural(partitions, 'partition')}`;
+    `${shown(label)}: ${grouped(rows)} ${rows === 1 ? 'row' : 'rows'} in ${plural(partitions, 'partition')}`;
   const only = (names: readonly string[], what: string): string[] =>
     names.length === 0 ? [] : [`${what}  ${names.map((name) => shown(name, 40)).join(', ')}`];
   const more = columns.length - COLUMNS_SHOWN;
