@@ -13,6 +13,8 @@ export interface RunTimes {
   readonly prepare: number;
   readonly infer: number;
   readonly write: number;
+  /** Comparing with the baseline and judging by the gates, in the parent. */
+  readonly judge: number;
   /** Auditing and publishing, in the parent. */
   readonly publish: number;
 }
@@ -159,7 +161,7 @@ export function reportLines(report: RunReport): string[] {
     `tasks      ${grouped(tasks.scored)} scored, ${grouped(tasks.reused)} already there, in ${plural(units.planned, 'partition')}`,
     `time       ${seconds.toFixed(2)} s${rate}, ${plural(report.workers, 'worker')} on ${report.device}`,
     `where      read ${share(times.read)}, prepare ${share(times.prepare)}, infer ${share(times.infer)}, write ${share(times.write)}` +
-      `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
+      `; before: describe ${Math.round(times.describe)} ms, after: judge ${Math.round(times.judge)} ms, publish ${Math.round(times.publish)} ms`,
     ...engineLines(report),
     `memory     ${grouped(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
     ...report.gates,

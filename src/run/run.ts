@@ -128,6 +128,7 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
     ledger: undefined,
     quality: undefined,
     describedMs: 0,
+    judgeMs: 0,
     publishMs: 0,
   };
 }
@@ -306,12 +307,13 @@ async function scoreAndPublish(
       tooMany(all) === undefined
         ? undefined
         : tooMany(ledgerOf([...newsOf(publication, base).values()])),
-    onReport: (report: QualityReport): void => {
+    onReport: (report: QualityReport, ms: number): void => {
       progress.quality = report;
+      progress.judgeMs += ms;
     },
   };
   const published = await publishOrStage(scope, publication);
-  progress.publishMs = performance.now() - publishing;
+  progress.publishMs = performance.now() - publishing - progress.judgeMs;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
 }
