@@ -7,6 +7,7 @@ import {
   contentOf,
   putSnapshot,
   readSnapshot,
+  reportBeside,
   type Snapshot,
   snapshotNumbers,
 } from './snapshot.js';
@@ -34,7 +35,8 @@ export async function revert(
     const { manifest } = target;
     if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest))
       return { outcome: 'unchanged', snapshot: undefined };
-    const next = { number: number + 1, manifest, held: heldAfter(latest, target) };
+    const report = await reportBeside(target);
+    const next = { number: number + 1, manifest, held: heldAfter(latest, target), report };
     const holders = latest === undefined ? [target] : [target, latest];
     const snapshot = await putSnapshot(output, next, holders, temporary);
     if (snapshot === undefined || (await snapshotNumbers(output)).at(-1) !== number + 1) {

@@ -113,6 +113,13 @@ export async function readSnapshot(output: Output, number: number): Promise<Snap
   }
 }
 
+/** The report beside a snapshot, for one that holds the same again; undefined where there is none that can be read. */
+export async function reportBeside({
+  folder,
+}: Pick<Snapshot, 'folder'>): Promise<string | undefined> {
+  return readFile(join(folder, REPORT_FILE), 'utf8').catch(() => undefined);
+}
+
 async function readHeld(folder: string): Promise<readonly Held[]> {
   const path = join(folder, 'held.json');
   try {

@@ -19,6 +19,7 @@ import {
   putSnapshot,
   readSnapshot,
   repairCurrent,
+  reportBeside,
   type Snapshot,
   snapshotName,
   snapshotNumbers,
@@ -339,7 +340,8 @@ async function mendLatest(
     const mendable = damage.filter(({ path }) => path !== edited);
     if (mendable.length === 0) return;
     await act(output, options, async (temporary) => {
-      const next = { number: number + 1, manifest, held };
+      const report = await reportBeside(snapshot);
+      const next = { number: number + 1, manifest, held, report };
       const again = await putSnapshot(output, next, [snapshot], temporary);
       if (again === undefined)
         throw new ScorelineError('conflict', `${subject}: a run published meanwhile; verify again`);

@@ -169,6 +169,35 @@ describe('gates', () => {
   }, 120_000);
 });
 
+describe('a limit that is learnt', () => {
+  test('lets runs pass until there are enough, then those like them, and stops what none of them was like', async () => {
+    const job = makeCase({
+      baseline: 'previous',
+      gates: { drift: { psi: 'history', columns: ['a'] } },
+    });
+    const next = async (part: number, from: number) => {
+      writePart(job, `p=${part}/x.csv`, from, part);
+      const run = await job.run();
+      const { gates } = report(join(job.output, 'runs', run.report.runId));
+      return { exit: run.exit, finding: gates[0]?.findings[0], stderr: run.stderr };
+    };
+    // The first has no baseline, so that it teaches nothing.
+    for (let part = 1; part <= 6; part++) {
+      const { exit, finding } = await next(part, 0);
+      const reason = part === 1 ? 'no baseline' : 'too few earlier runs to learn from';
+      expect([exit, finding?.status, finding?.reason]).toEqual([0, 'skipped', reason]);
+    }
+    const like = await next(7, 0);
+    expect([like.exit, like.finding?.status]).toEqual([0, 'pass']);
+    expect(Number(like.finding?.limit)).toBeGreaterThan(Number(like.finding?.measured));
+    const drifted = await next(8, 3);
+    expect([drifted.exit, drifted.stderr]).toEqual([
+      3,
+      expect.stringMatching(/drift\.psi a: [\d.]+ \(limit 0\.[\d]+\)/),
+    ]);
+  }, 120_000);
+});
+
 describe('a baseline in a file', () => {
   test('is what was published when it was saved', async () => {
     const job = makeCase({ gates: GATES });

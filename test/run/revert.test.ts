@@ -54,6 +54,14 @@ describe('reverting', () => {
     expect(await readHistory(output)).toMatchObject([{ verdict: 'reverted', snapshot: 3 }]);
   });
 
+  test('brings back the report on that content', async () => {
+    const publication = { ...(await publicationOf({ a: ['1'] })), review: async () => 'the first' };
+    await publish(output, publication, undefined, temporary);
+    await run({ a: ['2'] });
+    await revert(output, undefined, options);
+    expect(readFileSync(output.path('current', 'report.json'), 'utf8')).toBe('the first');
+  });
+
   test('goes to any snapshot that is there, also forward again', async () => {
     for (const content of ['1', '2', '3']) await run({ a: [content] });
     expect(await revert(output, 1, options)).toMatchObject({ snapshot: 4 });

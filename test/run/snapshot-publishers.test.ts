@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -9,7 +10,13 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { manifestText } from '../../src/plan/manifest.js';
-import { currentPath, latestSnapshot, publish, repairCurrent } from '../../src/run/snapshot.js';
+import {
+  currentPath,
+  latestSnapshot,
+  publish,
+  repairCurrent,
+  type Snapshot,
+} from '../../src/run/snapshot.js';
 import { failure } from '../failure.js';
 import { contents, current, output, publicationOf, publishUnits } from '../publication-case.js';
 
@@ -34,6 +41,24 @@ describe('two publishers', () => {
       'a/flights-00000.parquet': '1',
       'b/flights-00000.parquet': '2',
     });
+  });
+
+  test('are judged on top of what is published in the end: anew when another was first', async () => {
+    const base = await publishUnits({ a: ['1'] });
+    const seen: (number | undefined)[] = [];
+    const ours = {
+      ...(await publicationOf({ b: ['2'] })),
+      review: async (latest: Snapshot | undefined): Promise<string> => {
+        seen.push(latest?.number);
+        // The first time, another run publishes while this one is judged.
+        if (seen.length === 1) await publishUnits({ c: ['3'] }, base);
+        return `judged on top of ${latest?.number}`;
+      },
+    };
+    const published = await publish(output, ours, base, await output.makeTemporary());
+    expect([published?.number, seen]).toEqual([3, [1, 2]]);
+    const report = readFileSync(output.path('snapshots', '000003', 'report.json'), 'utf8');
+    expect(report).toBe('judged on top of 2');
   });
 
   test('and more at once each get a number of their own, and no unit is lost', async () => {
