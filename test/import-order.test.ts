@@ -55,6 +55,7 @@ const ORDER = `
   stats/significance.ts
   stats/bins.ts
   stats/distances.ts
+  stats/histogram.ts
   stats/drift.ts
   stats/baseline.ts
   stats/history.ts
@@ -68,6 +69,14 @@ const ORDER = `
   report/quality-schema.ts
   report/quality.ts
   report/comparison.ts
+  report/html.ts
+  report/words.ts
+  report/style.ts
+  report/charts.ts
+  report/page-columns.ts
+  report/page-judged.ts
+  report/page-run.ts
+  report/page.ts
 
   trees/floats.ts
   trees/ensemble.ts

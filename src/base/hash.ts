@@ -37,6 +37,11 @@ export function sha256(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** The SHA-256 of a text in base64, as a Content-Security-Policy has it. */
+export function sha256Base64(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
 /** The key of a value: the SHA-256 of its canonical JSON. */
 export function keyOf(value: Json): string {
   return sha256(canonicalJson(value));

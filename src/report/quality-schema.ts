@@ -102,6 +102,20 @@ const changeSchema = z.strictObject({
   vanished: z.strictObject({ count, first: z.array(lone) }),
 });
 
+const sideSchema = z.strictObject({
+  counts: z.array(count),
+  below: count.describe('Numbers below the first edge.'),
+  above: count.describe('Numbers above the last one.'),
+});
+
+const histogramSchema = z
+  .strictObject({
+    edges: z.array(z.number()).describe('One more than there are bins.'),
+    current: sideSchema,
+    baseline: sideSchema.nullable(),
+  })
+  .describe('To look at: bins of equal width.');
+
 const columnSchema = z.strictObject({
   name: z.string(),
   role: z.enum(['feature', 'kept', 'output']),
@@ -113,6 +127,7 @@ const columnSchema = z.strictObject({
   current: summary,
   baseline: summary.nullable(),
   change: changeSchema.nullable().describe('null without a baseline of the same kind.'),
+  histogram: histogramSchema.nullable().describe('null of texts, and without a finite number.'),
 });
 
 const flipColumn = z.strictObject({

@@ -12,6 +12,7 @@ import {
 import { type ColumnComparison, compareColumn, QUANTILES } from '../stats/drift.js';
 import { gateLine } from '../stats/gate-line.js';
 import { type GateResult, SURE } from '../stats/gate-settings.js';
+import { histogramOf } from '../stats/histogram.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf } from '../stats/numeric.js';
 import type { QualityReport } from './quality-schema.js';
@@ -75,7 +76,14 @@ function columnReport(
     current: summaryOf(sketch),
     baseline: before === undefined ? null : summaryOf(before.sketch),
     change: comparison === undefined ? null : changeOf(comparison),
+    histogram: columnHistogram(sketch, before?.sketch),
   };
+}
+
+function columnHistogram(current: Sketch, baseline: Sketch | undefined): ColumnReport['histogram'] {
+  if (current.kind !== 'numeric') return null;
+  const found = histogramOf(current, baseline?.kind === 'numeric' ? baseline : undefined);
+  return found as ColumnReport['histogram'];
 }
 
 function summaryOf(sketch: Sketch): Summary {

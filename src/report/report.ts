@@ -94,6 +94,11 @@ export interface RunReport {
   /** Rows that this run itself sent to the model, filtered ones included. */
   readonly rowsThisRun: number;
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];
+  /** Of the rows that this run set aside: how many for which reason, and the first of them. `no_record`: CSV records that are none. */
+  readonly setAside: {
+    readonly reasons: readonly { readonly reason: string; readonly rows: number }[];
+    readonly examples: readonly string[];
+  };
   /** The worst of the gates (none: nothing was judged), and the short of the report on what was scored, in lines. */
   readonly verdict: 'pass' | 'warn' | 'fail' | 'none';
   readonly gates: readonly string[];

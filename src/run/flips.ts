@@ -37,7 +37,9 @@ export async function flipsOf(
       parts.length > 0 && (unitOf(latest.manifest, unit)?.parts.length ?? 0) > 0,
   );
   if (changed.length === 0) return undefined;
-  const files = publishedFiles(latest.manifest).filter(({ kind }) => kind === 'parts');
+  // Not the rows set aside: they have keys, too, but no predictions.
+  const data = dataFileName(extension);
+  const files = publishedFiles(latest.manifest).filter(({ name }) => name === data);
   const asked = changed.map(([unit, { parts }]) =>
     askPatiently(pool(), 'flips', {
       key: job.input.key!,
@@ -45,7 +47,7 @@ export async function flipsOf(
       before: files
         .filter((file) => file.unit === unit)
         .map(({ path }) => join(latest.folder, path)),
-      now: parts.map(({ key }) => join(output.partFolder(key), dataFileName(extension))),
+      now: parts.map(({ key }) => join(output.partFolder(key), data)),
       csv: extension !== 'parquet',
     }),
   );

@@ -6,6 +6,7 @@ import { compareText, sha256 } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import type { Ledger } from '../plan/ledger.js';
 import { manifestText } from '../plan/manifest.js';
+import type { TaskEvent } from '../report/page-run.js';
 import { qualityLines } from '../report/quality.js';
 import { type QualityReport, reportText } from '../report/quality-schema.js';
 import type {
@@ -19,7 +20,7 @@ import { emptyReport } from './gate.js';
 import { receiptOf } from './history.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
-import type { Scored } from './score.js';
+import type { Scored, ScoreEvent } from './score.js';
 import { REPORT_FILE, type Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
 
@@ -44,8 +45,24 @@ export interface Progress {
   /** What was judged last. */
   quality: QualityReport | undefined;
   describedMs: number;
+  /** The tasks that were scored, in the order of their ends. */
+  readonly tasks: TaskEvent[];
   judgeMs: number;
   publishMs: number;
+}
+
+/** Takes down what a page tells of a run, and hands it on. */
+export function noted(
+  onEvent: (event: ScoreEvent) => void,
+  { tasks, startedMs }: Pick<Progress, 'tasks' | 'startedMs'>,
+): (event: ScoreEvent) => void {
+  return (event) => {
+    if (event.type === 'task') {
+      const { task, rows, workedMs } = event;
+      tasks.push({ task, rows, workedMs, endedMs: performance.now() - startedMs });
+    }
+    onEvent(event);
+  };
 }
 
 /** How a run ended. */
@@ -108,6 +125,12 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     lossyCasts: [...(tally?.lossyCasts ?? [])]
       .map(([column, values]) => ({ column, values }))
       .sort((a, b) => (a.column < b.column ? -1 : 1)),
+    setAside: {
+      reasons: [...(tally?.reasons ?? [])]
+        .map(([reason, rows]) => ({ reason, rows }))
+        .sort((a, b) => b.rows - a.rows || compareText(a.reason, b.reason)),
+      examples: tally?.examples ?? [],
+    },
     verdict: progress.quality?.verdict ?? 'none',
     gates: progress.quality === undefined ? [] : qualityLines(progress.quality),
     notes: progress.notes,
@@ -120,17 +143,29 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
   };
 }
 
-/** Keeps the report on what a run scored beside its record; one that failed before anything was judged says so little. */
+/** The name of the page in a run's folder. */
+export const PAGE_FILE = 'report.html';
+
+/**
+ * Keeps the report on what a run scored beside its record, and the page on it where there was something to do; one that failed before
+ * anything was judged says so little.
+ */
 export async function keepReport(
   output: Output,
-  { runId, job, outcome, ledger, error }: RunReport,
-  { quality, prepared }: Progress,
+  run: RunReport,
+  { quality, prepared, tasks }: Progress,
 ): Promise<void> {
+  const { runId, job, outcome, ledger, error } = run;
   const enforced = prepared?.job.gates !== undefined;
   const report = quality ?? emptyReport({ runId, job, ledger, enforced });
+  const own = { ...report, outcome, error };
+  await writeFileWhole(output.path('runs', runId, REPORT_FILE), reportText(own));
+  if (outcome === 'unchanged') return;
+  // Loaded when it is needed: charts take longer to load than a run that has nothing to do.
+  const { runPage } = await import('../report/page.js');
   await writeFileWhole(
-    output.path('runs', runId, REPORT_FILE),
-    reportText({ ...report, outcome, error }),
+    output.path('runs', runId, PAGE_FILE),
+    runPage({ run, quality: own, tasks }),
   );
 }
 

@@ -17,7 +17,14 @@ import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
 import { logged } from './run-log.js';
-import { allFailures, keepReport, librariesOf, type Progress, reportOf } from './run-report.js';
+import {
+  allFailures,
+  keepReport,
+  librariesOf,
+  noted,
+  type Progress,
+  reportOf,
+} from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
   heldOf,
@@ -73,7 +80,11 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
   const progress = newProgress(job, await keepJob(output, jobText(job)), options);
-  const onEvent = await logged(options.onEvent, output.path('runs', progress.runId), options.now);
+  const onEvent = await logged(
+    noted(options.onEvent, progress),
+    output.path('runs', progress.runId),
+    options.now,
+  );
   const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
@@ -128,6 +139,7 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
     ledger: undefined,
     quality: undefined,
     describedMs: 0,
+    tasks: [],
     judgeMs: 0,
     publishMs: 0,
   };

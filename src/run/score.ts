@@ -25,7 +25,14 @@ export type ScoreEvent =
       readonly reused: number;
     }
   | { readonly type: 'progress'; readonly rows: number }
-  | { readonly type: 'task'; readonly task: string; readonly rows: number; readonly ms: number }
+  | {
+      readonly type: 'task';
+      readonly task: string;
+      readonly rows: number;
+      /** Since it was handed to the pool, and how long a worker worked on it. */
+      readonly ms: number;
+      readonly workedMs: number;
+    }
   | { readonly type: 'fewer-workers'; readonly workers: number }
   | AttemptEvent;
 
@@ -78,6 +85,8 @@ export class Tally {
   readonly times: Record<keyof StageTimes, number> = { read: 0, prepare: 0, infer: 0, write: 0 };
   readonly lossyCasts = new Map<string, number>();
   readonly examples: string[] = [];
+  /** Rows set aside, by reason. */
+  readonly reasons = new Map<string, number>();
   ledger: Ledger = { rows: 0, scored: 0, quarantined: 0, filtered: 0 };
   scoredTasks = 0;
   reusedTasks = 0;
@@ -90,6 +99,7 @@ export class Tally {
       this.ledger,
       { rows: bad, scored: 0, quarantined: bad, filtered: 0 },
     ]);
+    if (bad > 0) this.reasons.set('no_record', bad);
     for (const { facts } of files) {
       this.examples.push(...(facts.csv?.examples ?? []).slice(0, 3 - this.examples.length));
     }
@@ -105,6 +115,8 @@ export class Tally {
     for (const { column, values } of result.lossyCasts) {
       this.lossyCasts.set(column, (this.lossyCasts.get(column) ?? 0) + values);
     }
+    for (const [reason, rows] of result.reasons)
+      this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + rows);
     this.examples.push(...result.quarantined.slice(0, 3 - this.examples.length));
     this.batchDependent ||= result.batchDependent === true;
   }
@@ -339,7 +351,14 @@ async function scoreTask(
   const started = performance.now();
   const timeoutMs = prepared.job.run.batchTimeoutMs;
   const result = await attemptTask(order, { output, temporary, pool, timeoutMs, onEvent });
-  onEvent({ type: 'task', task: order.name, rows: task.rows, ms: performance.now() - started });
+  const { read, prepare, infer, write } = result.times;
+  onEvent({
+    type: 'task',
+    task: order.name,
+    rows: task.rows,
+    ms: performance.now() - started,
+    workedMs: read + prepare + infer + write,
+  });
   return result;
 }
 

@@ -128,6 +128,8 @@ export interface TaskResult {
   readonly batchDependent: boolean | undefined;
   /** The first rows set aside, to show: at most three. */
   readonly quarantined: readonly string[];
+  /** How many rows were set aside, by reason. */
+  readonly reasons: ReadonlyMap<string, number>;
 }
 
 /** What the parent asks of a worker, by kind, and what it gets. */

@@ -7,7 +7,7 @@ import { dependsOnBatch, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
 import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
 import type { TaskOrder, TaskResult } from './protocol.js';
-import { messageOfRow } from './quarantine.js';
+import { type BadRow, messageOfRow } from './quarantine.js';
 import { checkUnchanged, type Segment } from './read.js';
 import { openTask, placeText, segmentsOfTask, type TaskTools, taskRow } from './scoring.js';
 import { statisticsOfPart, TaskStatistics } from './statistics.js';
@@ -29,7 +29,7 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
     // Before anything is visible: what is in the store under a key must come from the content that the key names.
     await checkUnchanged(order.files);
     await putInStore(order);
-    const { record, times, batchDependent, quarantined } = scored;
+    const { record, times, batchDependent, quarantined, reasons } = scored;
     return {
       part,
       inputs: record.inputs,
@@ -37,6 +37,7 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
       times: { ...times, write: times.write + performance.now() - started },
       batchDependent,
       quarantined,
+      reasons,
     };
   } catch (error) {
     throw await explain(error, order);
@@ -49,6 +50,7 @@ const NOTHING_SCORED = {
   times: { read: 0, prepare: 0, infer: 0, write: 0 },
   batchDependent: undefined,
   quarantined: [],
+  reasons: new Map<string, number>(),
   statistics: undefined,
 };
 
@@ -98,8 +100,15 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     times: clock.times,
     batchDependent,
     quarantined: firstBadRows(order, table),
+    reasons: countReasons(table.bad),
     statistics: statistics.ofOutputs(),
   };
+}
+
+function countReasons(bad: readonly BadRow[]): Map<string, number> {
+  const reasons = new Map<string, number>();
+  for (const { reason } of bad) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  return reasons;
 }
 
 function firstBadRows(order: TaskOrder, table: ScoreTable): string[] {

@@ -218,6 +218,28 @@ describe('a baseline in a file', () => {
 });
 
 describe('flips', () => {
+  test('are not mistaken where rows were set aside before', async () => {
+    const job = makeCase({
+      input: { path: 'in', key: 'id' },
+      model: { path: modelPath('small/multi') },
+      features: ['a', 'b', 'c'],
+      output: { path: 'out', keep: ['id'] },
+      quarantine: { max: 10 },
+      gates: { flips: { max: '50%' } },
+    });
+    writePart(job, 'x.csv', -5, 1);
+    const path = join(job.input, 'x.csv');
+    const text = readFileSync(path, 'utf8');
+    writeFileSync(path, text.replace(/^7,[^,]*,/m, '7,none,'));
+    expect((await job.run()).report.ledger.quarantined).toBe(1);
+    writeFileSync(path, text);
+    const mended = await job.run();
+    expect(mended.exit).toBe(0);
+    const { flips, gates } = report(join(job.output, 'current'));
+    expect(flips).toMatchObject({ keys: { both: ROWS - 1, before: 0, now: 1 }, absent: [] });
+    expect(gates[0]).toMatchObject({ gate: 'flips.max', status: 'pass' });
+  }, 60_000);
+
   test('of labels are counted by key, and stop a run that changes too many', async () => {
     const job = makeCase({
       input: { path: 'in', key: 'id' },
