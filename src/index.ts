@@ -23,6 +23,7 @@ export { compare, type Side } from './run/compare.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
+export { pagePath } from './run/page.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { type DifferentFile, type Rescored, type RescoreOptions, rescore } from './run/rescore.js';
 export { revert } from './run/revert.js';

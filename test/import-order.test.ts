@@ -150,6 +150,7 @@ const ORDER = `
   run/run-report.ts
   run/run.ts
   run/rescore.ts
+  run/page.ts
   run/compare.ts
   run/baseline-from.ts
   run/plan-job.ts
@@ -171,6 +172,7 @@ const ORDER = `
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/publish.ts
+  cli/commands/report.ts
   cli/commands/revert.ts
   cli/commands/run.ts
   cli/commands/runs.ts

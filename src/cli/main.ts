@@ -9,6 +9,7 @@ import { addGc } from './commands/gc.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
 import { addDiscard, addPublish } from './commands/publish.js';
+import { addReport } from './commands/report.js';
 import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
@@ -24,6 +25,7 @@ const COMMANDS = [
   addInspect,
   addCurrent,
   addRuns,
+  addReport,
   addPublish,
   addDiscard,
   addRevert,

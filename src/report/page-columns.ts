@@ -54,19 +54,19 @@ function quantilesTable({ current, baseline, name }: Column): Html | undefined {
   ];
   const row = (side: string, of: typeof current): Html =>
     html`<tr><th scope="row">${side}</th>${cells(of).map((cell) => html`<td class="n">${cell}</td>`)}</tr>`;
-  return html`<div class="wide"><table class="many"><caption>Quantiles of ${shown(name, 60)}</caption><thead><tr><th scope="col">side</th>${heads.map((head) => html`<th scope="col" class="n">${head}</th>`)}</tr></thead><tbody>${before && row('baseline', before)}${row('now', current)}</tbody></table></div>`;
+  return html`<div class="wide" tabindex="0"><table class="many"><caption>Quantiles of ${shown(name, 60)}</caption><thead><tr><th scope="col">side</th>${heads.map((head) => html`<th scope="col" class="n">${head}</th>`)}</tr></thead><tbody>${before && row('baseline', before)}${row('now', current)}</tbody></table></div>`;
 }
 
 function categoriesTable({ current, change, name }: Column): Html | undefined {
   if (current.kind !== 'category') return undefined;
   const bins = change?.bins ?? [];
   if (bins.length === 0) {
-    return html`<div class="wide"><table class="compact"><caption>The most frequent values of ${shown(name, 60)}</caption><thead><tr><th scope="col">value</th><th scope="col" class="n">rows</th></tr></thead><tbody>${current.top.map(({ text, count }) => html`<tr><td>${shown(text, 60)}</td><td class="n">${grouped(count)}</td></tr>`)}</tbody></table></div>`;
+    return html`<div class="wide" tabindex="0"><table class="compact"><caption>The most frequent values of ${shown(name, 60)}</caption><thead><tr><th scope="col">value</th><th scope="col" class="n">rows</th></tr></thead><tbody>${current.top.map(({ text, count }) => html`<tr><td>${shown(text, 60)}</td><td class="n">${grouped(count)}</td></tr>`)}</tbody></table></div>`;
   }
   const total = (of: (bin: (typeof bins)[number]) => number): number =>
     bins.reduce((sum, bin) => sum + of(bin), 0) || 1;
   const [before, now] = [total((bin) => bin.baseline), total((bin) => bin.current)];
-  return html`<div class="wide"><table class="compact"><caption>Shares of ${shown(name, 60)}</caption><thead><tr><th scope="col">value</th><th scope="col" class="n">baseline</th><th scope="col" class="n">now</th></tr></thead><tbody>${bins
+  return html`<div class="wide" tabindex="0"><table class="compact"><caption>Shares of ${shown(name, 60)}</caption><thead><tr><th scope="col">value</th><th scope="col" class="n">baseline</th><th scope="col" class="n">now</th></tr></thead><tbody>${bins
     .toSorted((a, b) => b.current - a.current)
     .slice(0, 30)
     .map(
@@ -86,7 +86,7 @@ export function featuresSection({ columns, baseline }: QualityReport): Html | un
     baseline === null
       ? html`<p class="soft">Shares of rows:${KEY}</p>`
       : html`<p class="soft">Those that moved most first; shares of rows:${KEYS}</p>`;
-  return html`<section><h2>Features</h2>${note}<div class="wide"><table class="many"><thead><tr><th scope="col">column</th><th scope="col">distribution</th><th scope="col" class="n">PSI</th><th scope="col" class="n">mean</th><th scope="col" class="n">missing</th><th scope="col">note</th></tr></thead><tbody>${sorted.map(featureRow)}</tbody></table></div></section>`;
+  return html`<section><h2>Features</h2>${note}<div class="wide" tabindex="0"><table class="many"><thead><tr><th scope="col">column</th><th scope="col">distribution</th><th scope="col" class="n">PSI</th><th scope="col" class="n">mean</th><th scope="col" class="n">missing</th><th scope="col">note</th></tr></thead><tbody>${sorted.map(featureRow)}</tbody></table></div></section>`;
 }
 
 function psiOf({ change }: Column): number {

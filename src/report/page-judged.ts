@@ -23,7 +23,7 @@ export function gatesSection({ gates, enforced, verdict }: QualityReport): Html 
   const note = enforced
     ? undefined
     : html`<p class="soft">The job sets no gates: these are judged with their defaults, and only warn.</p>`;
-  return html`<section><h2>Gates</h2>${note}<div class="wide"><table><thead><tr><th scope="col">result</th><th scope="col">gate</th><th scope="col">worst column</th><th scope="col" class="n">measured</th><th scope="col" class="n">limit</th><th scope="col">note</th></tr></thead><tbody>${gates.map((gate) => gateRow(gate))}</tbody></table></div>${gates.map(furtherFindings)}</section>`;
+  return html`<section><h2>Gates</h2>${note}<div class="wide" tabindex="0"><table><thead><tr><th scope="col">result</th><th scope="col">gate</th><th scope="col">worst column</th><th scope="col" class="n">measured</th><th scope="col" class="n">limit</th><th scope="col">note</th></tr></thead><tbody>${gates.map((gate) => gateRow(gate))}</tbody></table></div>${gates.map(furtherFindings)}</section>`;
 }
 
 function gateRow(gate: Gate): Html {
@@ -55,7 +55,7 @@ function findingCells({ unit }: Gate, finding: Finding | undefined): Content {
 function furtherFindings(gate: Gate): Content {
   const alarms = alarmsOf(gate);
   if (alarms.length < 2) return undefined;
-  return html`<details><summary>${gate.gate}: all ${alarms.length} columns</summary><div class="wide"><table><thead><tr><th scope="col">result</th><th scope="col">column</th><th scope="col" class="n">measured</th><th scope="col" class="n">limit</th></tr></thead><tbody>${alarms.map((finding) => html`<tr><td class="${finding.status}">${STATUS[finding.status]}</td>${findingCells(gate, finding)}</tr>`)}</tbody></table></div></details>`;
+  return html`<details><summary>${gate.gate}: all ${alarms.length} columns</summary><div class="wide" tabindex="0"><table><thead><tr><th scope="col">result</th><th scope="col">column</th><th scope="col" class="n">measured</th><th scope="col" class="n">limit</th></tr></thead><tbody>${alarms.map((finding) => html`<tr><td class="${finding.status}">${STATUS[finding.status]}</td>${findingCells(gate, finding)}</tr>`)}</tbody></table></div></details>`;
 }
 
 /** Where every row went. */
@@ -73,7 +73,7 @@ export function ledgerSection({ ledger, units, tasks, failures }: RunReport): Ht
     ['No longer in the input, still published', units.vanished],
     ['No longer in the input, dropped', units.pruned],
   ];
-  return html`<section><h2>Ledger</h2><div class="wide"><table class="compact"><thead><tr><th scope="col">rows</th><th scope="col" class="n">number</th><th scope="col" class="n">share</th></tr></thead><tbody><tr><th scope="row">scored</th>${cell(scored)}</tr><tr><th scope="row">set aside</th>${cell(quarantined)}</tr><tr><th scope="row">filtered</th>${cell(filtered)}</tr><tr><th scope="row">all</th>${cell(rows)}</tr></tbody></table></div><p class="soft">Of the tasks, ${grouped(tasks.scored)} scored by this run, ${grouped(tasks.reused)} there already.</p>${lines.map(([what, list]) => list.length > 0 && html`<p>${what}: ${names(list)}</p>`)}${failures.length > 0 && html`<h3 class="fail">Partitions that could not be scored</h3><ul class="plain">${failures.slice(0, 50).map(({ message }) => html`<li>${message}</li>`)}</ul>`}</section>`;
+  return html`<section><h2>Ledger</h2><div class="wide" tabindex="0"><table class="compact"><thead><tr><th scope="col">rows</th><th scope="col" class="n">number</th><th scope="col" class="n">share</th></tr></thead><tbody><tr><th scope="row">scored</th>${cell(scored)}</tr><tr><th scope="row">set aside</th>${cell(quarantined)}</tr><tr><th scope="row">filtered</th>${cell(filtered)}</tr><tr><th scope="row">all</th>${cell(rows)}</tr></tbody></table></div><p class="soft">Of the tasks, ${grouped(tasks.scored)} scored by this run, ${grouped(tasks.reused)} there already.</p>${lines.map(([what, list]) => list.length > 0 && html`<p>${what}: ${names(list)}</p>`)}${failures.length > 0 && html`<h3 class="fail">Partitions that could not be scored</h3><ul class="plain">${failures.slice(0, 50).map(({ message }) => html`<li>${message}</li>`)}</ul>`}</section>`;
 }
 
 /** Rows set aside: how many for which reason, and the first of them. */
@@ -84,7 +84,7 @@ export function setAsideSection({ setAside, ledger, lossyCasts }: RunReport): Ht
   const earlier = ledger.quarantined - known;
   const table =
     reasons.length > 0 &&
-    html`<div class="wide"><table class="compact"><thead><tr><th scope="col">reason</th><th scope="col" class="n">rows</th></tr></thead><tbody>${reasons.map(({ reason, rows }) => html`<tr><th scope="row"><code>${shown(reason, 60)}</code></th><td class="n">${grouped(rows)}</td></tr>`)}</tbody></table></div>`;
+    html`<div class="wide" tabindex="0"><table class="compact"><thead><tr><th scope="col">reason</th><th scope="col" class="n">rows</th></tr></thead><tbody>${reasons.map(({ reason, rows }) => html`<tr><th scope="row"><code>${shown(reason, 60)}</code></th><td class="n">${grouped(rows)}</td></tr>`)}</tbody></table></div>`;
   const casts =
     lossyCasts.length > 0 &&
     html`<h3>Values that a cast changed</h3><ul class="plain">${lossyCasts.map(({ column, values }) => html`<li>${shown(column, 60)}: ${grouped(values)}</li>`)}</ul>`;

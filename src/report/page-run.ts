@@ -39,7 +39,7 @@ export function timeSection({
   const chart =
     spans.length > 0 &&
     html`<figure><figcaption>Tasks, by worker${tasks.length > TASKS_DRAWN && ` (the last ${TASKS_DRAWN} of ${tasks.length})`}</figcaption>${timelineChart(spans)}</figure>`;
-  return html`<section><h2>Time</h2><p>${durationText(times.wall)} in all${run.rowsThisRun > 0 && `, ${grouped(Math.round(rate))} rows a second`}: ${durationText(times.describe)} to describe the input, ${durationText(times.judge)} to judge, ${durationText(times.publish)} to publish.${bottleneckOf(run, work)}</p>${work > 0 && html`<div class="wide"><table class="compact"><caption>What ${run.workers} ${run.workers === 1 ? 'worker' : 'workers'} spent their time on</caption><thead><tr><th scope="col">stage</th><th scope="col" class="n">time, all workers</th><th scope="col" class="n">share</th></tr></thead><tbody>${rows}</tbody></table></div>`}${chart}</section>`;
+  return html`<section><h2>Time</h2><p>${durationText(times.wall)} in all${run.rowsThisRun > 0 && `, ${grouped(Math.round(rate))} rows a second`}: ${durationText(times.describe)} to describe the input, ${durationText(times.judge)} to judge, ${durationText(times.publish)} to publish.${bottleneckOf(run, work)}</p>${work > 0 && html`<div class="wide" tabindex="0"><table class="compact"><caption>What ${run.workers} ${run.workers === 1 ? 'worker' : 'workers'} spent their time on</caption><thead><tr><th scope="col">stage</th><th scope="col" class="n">time, all workers</th><th scope="col" class="n">share</th></tr></thead><tbody>${rows}</tbody></table></div>`}${chart}</section>`;
 }
 
 /** What to look at next, in a sentence; nothing of a run that took no time. */
