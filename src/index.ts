@@ -32,4 +32,5 @@ export type { ScoreEvent } from './run/score.js';
 export { currentPath } from './run/snapshot.js';
 export { discardStaged, publishStaged } from './run/staged.js';
 export { Output } from './run/store.js';
+export { writeTrend } from './run/trend.js';
 export { type Damage, type Verification, type VerifyOptions, verify } from './run/verify.js';

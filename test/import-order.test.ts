@@ -77,6 +77,7 @@ const ORDER = `
   report/page-judged.ts
   report/page-run.ts
   report/page.ts
+  report/trend.ts
 
   trees/floats.ts
   trees/ensemble.ts
@@ -151,6 +152,7 @@ const ORDER = `
   run/run.ts
   run/rescore.ts
   run/page.ts
+  run/trend.ts
   run/compare.ts
   run/baseline-from.ts
   run/plan-job.ts

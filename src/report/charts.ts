@@ -182,3 +182,55 @@ export function timelineChart(spans: readonly TaskSpan[]): Html {
   );
   return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${spans.length} tasks in ${lanes} lanes over ${shortNumber(last)} seconds">${axis}${names}${bars}<text x="${(60 + width) / 2}" y="${height - 4}" text-anchor="middle">seconds</text></svg>`;
 }
+
+/** A run in a trend. */
+export interface TrendPoint {
+  /** Its place among the runs, from 0. */
+  readonly index: number;
+  readonly value: number;
+  readonly status: string;
+  readonly title: string;
+  readonly href: string | undefined;
+}
+
+/** A metric, run after run, with the limit of its gate. */
+export function trendChart({
+  points,
+  limit,
+  label,
+  tick,
+}: {
+  readonly points: readonly TrendPoint[];
+  readonly limit: number | undefined;
+  readonly label: string;
+  /** A value as the axis has it. */
+  readonly tick: (value: number) => string;
+}): Html {
+  const height = 150;
+  const left = 60;
+  const values = [...points.map(({ value }) => value), ...(limit === undefined ? [] : [limit])];
+  const last = Math.max(...points.map(({ index }) => index), 1);
+  const x = scaleLinear([0, last], [left, WIDTH - MARGIN.right]);
+  const y = scaleLinear(
+    [Math.min(...values, 0), Math.max(...values) || 0.01],
+    [height - 8, 8],
+  ).nice(4);
+  const axis = y
+    .ticks(4)
+    .map(
+      (value) =>
+        html`<line class="axis" x1="${left}" x2="${WIDTH}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}"/><text x="${left - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${tick(value)}</text>`,
+    );
+  const path = line<TrendPoint>()
+    .x(({ index }) => x(index))
+    .y(({ value }) => y(value))
+    .digits(1)(points);
+  const dots = points.map(({ index, value, status, title, href }) => {
+    const dot = html`<circle class="dot ${status}" cx="${x(index).toFixed(1)}" cy="${y(value).toFixed(1)}" r="4"><title>${title}</title></circle>`;
+    return href === undefined ? dot : html`<a href="${href}" aria-label="${title}">${dot}</a>`;
+  });
+  const most =
+    limit !== undefined &&
+    html`<line class="limit" x1="${left}" x2="${WIDTH}" y1="${y(limit).toFixed(1)}" y2="${y(limit).toFixed(1)}"/>`;
+  return html`<svg viewBox="0 0 ${WIDTH} ${height}" role="group" aria-label="${label}">${axis}${most}<path class="now line" d="${path ?? ''}"/>${dots}</svg>`;
+}

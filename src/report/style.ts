@@ -40,6 +40,8 @@ svg text{fill:var(--soft);font-size:11px;font-family:inherit}
 .line{fill:none}
 .axis{stroke:var(--line);stroke-width:1}
 .task{fill:var(--now-fill);stroke:var(--now)}
+.dot{fill:var(--back);stroke:var(--now);stroke-width:2}.dot.warn{stroke:var(--warn);fill:var(--warn)}.dot.fail{stroke:var(--fail);fill:var(--fail)}
+.limit{stroke:var(--fail);stroke-width:1.5;stroke-dasharray:5 4}
 .bar{fill:var(--now)}.bar2{fill:var(--then)}
 .key{display:inline-block;width:.85em;height:.85em;border:1.5px solid;vertical-align:-.08em;margin:0 .3em 0 .9em}
 .key.a{border-color:var(--then);background:var(--then-fill)}.key.b{border-color:var(--now);background:var(--now-fill)}

@@ -1,6 +1,6 @@
 /** The page on a run, in a real browser: it needs nothing, runs nothing, and shows data as data. */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -121,6 +121,23 @@ describe.skipIf(executablePath === undefined)('the page on a run (in chromium)',
     await page.close();
   });
 
+  test('on all runs has a point for each, which leads to its page, and the limit of each gate', async () => {
+    const output = join(path, '../../..');
+    const { stdout } = await scoreline(['runs', output, '--html']);
+    const { page, told } = await open(stdout.trim(), { width: 1400 });
+    const links = await page
+      .locator('figure a')
+      .evaluateAll((all) => all.map((a) => a.getAttribute('href')));
+    expect(links.length).toBeGreaterThan(4);
+    expect(await page.locator('line.limit').count()).toBeGreaterThan(0);
+    await page.locator('tbody a').first().click();
+    await page.waitForURL(/report\.html$/);
+    expect(await page.locator('h1').textContent()).toBe('hostile · staged, not published');
+    expect(new Set(links)).toContain(`${basename(join(path, '..'))}/report.html`);
+    expect(told.filter((line) => !line.endsWith('report.html'))).toEqual([]);
+    await page.close();
+  });
+
   test.each([
     ['light', 1400],
     ['dark', 1400],
@@ -134,17 +151,20 @@ describe.skipIf(executablePath === undefined)('the page on a run (in chromium)',
         bypassCSP: true,
       });
       const page = await context.newPage();
-      await page.goto(pathToFileURL(path).href);
-      await page.evaluate(axe.source);
-      const found = (await page.evaluate('axe.run()')) as {
-        readonly violations: readonly {
-          readonly id: string;
-          readonly nodes: readonly { readonly html: string }[];
-        }[];
-        readonly passes: readonly unknown[];
-      };
-      expect(found.passes.length).toBeGreaterThan(10);
-      expect(found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+      const trend = join(path, '../../index.html');
+      for (const file of [path, ...(existsSync(trend) ? [trend] : [])]) {
+        await page.goto(pathToFileURL(file).href);
+        await page.evaluate(axe.source);
+        const found = (await page.evaluate('axe.run()')) as {
+          readonly violations: readonly {
+            readonly id: string;
+            readonly nodes: readonly { readonly html: string }[];
+          }[];
+          readonly passes: readonly unknown[];
+        };
+        expect(found.passes.length).toBeGreaterThan(10);
+        expect(found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+      }
       await context.close();
     },
   );

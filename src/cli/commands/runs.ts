@@ -8,6 +8,10 @@ import { table } from '../table.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
+interface RunsOptions extends TerminalOptions {
+  readonly html?: boolean;
+}
+
 /** Adds the command. */
 export function addRuns(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
@@ -16,11 +20,17 @@ export function addRuns(program: Command, exit: (code: number) => void): void {
       .summary('show the history of an output')
       .description(
         'Shows every run of an output and what came of it, the newest last: the snapshot is the one that was published after it.',
-      ),
-  ).action(async (folder: string, options: TerminalOptions) => {
+      )
+      .option('--html', 'write a page on how every metric went, and print its path'),
+  ).action(async (folder: string, options: RunsOptions) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {
-        const { readHistory } = await import('../../index.js');
+        const { readHistory, writeTrend } = await import('../../index.js');
+        if (options.html === true) {
+          const written = await writeTrend(output);
+          terminal.result([written.path], written);
+          return 0;
+        }
         const history = await readHistory(output);
         terminal.result(historyLines(history), history);
         return 0;
