@@ -63,6 +63,18 @@ const ORDER = `
   stats/gate-line.ts
   stats/flips.ts
 
+  explain/random.ts
+  explain/sample.ts
+  explain/sample-file.ts
+  explain/pairs.ts
+  explain/targets.ts
+  explain/crossover.ts
+  explain/shapley.ts
+  explain/players.ts
+  explain/where.ts
+  explain/explain.ts
+  explain/sentence.ts
+
   report/report.ts
   report/quality-schema.ts
   report/quality.ts
@@ -174,7 +186,7 @@ const NATIVE: readonly (readonly [name: RegExp, importer: string])[] = [
 
 /** What must not be loaded in the parent process: it runs no native code. */
 const CHILD_ONLY = ['base/duckdb.ts', 'base/columns.ts', 'base/onnx.ts'];
-const PARENT_SIDE = /^(?:index\.ts|plan\/|stats\/|report\/|run\/|cli\/)/;
+const PARENT_SIDE = /^(?:index\.ts|plan\/|stats\/|explain\/|report\/|run\/|cli\/)/;
 
 interface Import {
   readonly specifier: string;
