@@ -109,8 +109,10 @@ const ORDER = `
   worker/csv.ts
   worker/inspect-csv.ts
   worker/inspect.ts
+  worker/beside.ts
   worker/part.ts
   worker/statistics.ts
+  worker/sample.ts
   worker/scoring.ts
   worker/score-task.ts
   worker/trees-check.ts

@@ -112,9 +112,9 @@ export async function writeFileWhole(path: string, text: string): Promise<void> 
 function ignoreLeftover(): void {}
 
 /** Writes a file of what is not visible yet, into a folder that is there. */
-export async function createFile(path: string, text: string): Promise<void> {
+export async function createFile(path: string, content: string | Uint8Array): Promise<void> {
   try {
-    await writeFile(path, text);
+    await writeFile(path, content);
   } catch (error) {
     throw systemError(error, `cannot write ${shown(path)}`);
   }

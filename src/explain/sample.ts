@@ -44,6 +44,10 @@ export function pickRows(column: SampleColumn, places: ArrayLike<number>): Sampl
     return { ...column, values: texts };
   }
   const picked = sameKind(values, places.length * width);
+  if (width === 1) {
+    for (let i = 0; i < places.length; i++) picked[i] = values[places[i]!]! as never;
+    return { ...column, values: picked };
+  }
   for (let i = 0; i < places.length; i++) {
     for (let at = 0; at < width; at++) {
       picked[i * width + at] = values[places[i]! * width + at]! as never;
@@ -62,7 +66,7 @@ function sameKind(values: TypedArray, length: number): TypedArray {
 }
 
 /** The rows of several columns of one name and type, one after the other. Undefined where they have no common type. */
-function joinColumns(columns: readonly SampleColumn[]): SampleColumn | undefined {
+export function joinColumns(columns: readonly SampleColumn[]): SampleColumn | undefined {
   const [first] = columns;
   if (first === undefined) return undefined;
   if (columns.some(({ element, width }) => element !== first.element || width !== first.width))

@@ -352,6 +352,7 @@ async function orderOf(
     probeBatch,
     badRowsAllowed,
     engine,
+    sample: job.sampleRows === 0 ? undefined : { rows: job.sampleRows, key: job.input.key },
   };
 }
 

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { errnoOf, messageOf, ScorelineError } from '../base/errors.js';
 import { linkTarget, listFolder, listTree } from '../base/files.js';
 import { hashFile, sha256, stampText } from '../base/hash.js';
-import { STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
+import { SAMPLE_FILE, STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
 import {
   type Manifest,
   manifestText,
@@ -278,13 +278,14 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     if (kind === 'parts') {
       const stored = await checker.output.readPart(key);
       if (stored === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
-      const { part, statistics } = stored;
+      const { part, statistics, sample } = stored;
       const data = names.find((name) => name.startsWith('data.')) ?? 'data';
       const bad =
         part.quarantine === null ? [] : await check('quarantine.parquet', part.quarantine);
       const counted =
         statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics });
-      return [...(await check(data, part.data)), ...bad, ...counted];
+      const sampled = sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample });
+      return [...(await check(data, part.data)), ...bad, ...counted, ...sampled];
     }
     if (kind === 'csv') {
       const record = await checker.output.readCsv(key);
@@ -295,12 +296,13 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     }
     const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
     if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
-    const { scores, bad, statistics } = record.files ?? {};
+    const { scores, bad, statistics, sample } = record.files ?? {};
     const ofBad = bad == null ? [] : await check('bad.parquet', { sha256: bad });
     return [
       ...(await check('scores.parquet', scores === undefined ? {} : { sha256: scores })),
       ...ofBad,
       ...(statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics })),
+      ...(sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample })),
     ];
   } catch (error) {
     return [checker.found(folder, messageOf(error))];

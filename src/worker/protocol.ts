@@ -78,8 +78,16 @@ export interface TaskOrder {
   readonly badRowsAllowed: number;
   /** Rows that end or stop the process that runs the model: set aside without asking it. */
   readonly lethal: readonly LethalRow[];
+  /** The sample of its rows that is kept; undefined for none. */
+  readonly sample?: SampleConfig | undefined;
   /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
   readonly probeBatch: boolean;
+}
+
+/** Which rows a sample has: so many, those of the least hashes of their keys, or without a key of their places. */
+export interface SampleConfig {
+  readonly rows: number;
+  readonly key: string | undefined;
 }
 
 /** A row on which the model ends its process, or does not come to an end; `row` counts in the task, from 0. */

@@ -85,6 +85,7 @@ describe('a valid job', () => {
       },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
       statistics: [],
+      sampleRows: 4096,
       baseline: 'auto',
       gates: undefined,
       run: {
