@@ -123,6 +123,7 @@ const ORDER = `
   worker/main.ts
 
   run/store.ts
+  run/model-store.ts
   run/chain.ts
   run/snapshot.ts
   run/history.ts

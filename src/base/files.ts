@@ -169,6 +169,15 @@ async function sealFile(path: string): Promise<void> {
   }
 }
 
+/** Copies a file into a folder that is not visible yet: a clone, where the file system has such. */
+export async function copyWhole(source: string, target: string): Promise<void> {
+  try {
+    await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  } catch (error) {
+    throw systemError(error, `cannot copy ${shown(source)} to ${shown(target)}`);
+  }
+}
+
 /** Gives `target` the content of `source`: a hard link, or where links do not work a clone or a copy. */
 export async function linkFile(source: string, target: string): Promise<void> {
   try {

@@ -15,6 +15,7 @@ import {
 } from '../plan/manifest.js';
 import { chainDamage } from './chain-damage.js';
 import { act, readHistory } from './history.js';
+import { readModelRecord } from './model-store.js';
 import {
   putSnapshot,
   readSnapshot,
@@ -293,6 +294,12 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
       const { rejected } = record;
       const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
       return [...(await check('rows.parquet', {})), ...bad];
+    }
+    if (kind === 'models') {
+      const record = await readModelRecord(checker.output, key);
+      if (record === undefined) return [checker.found(join(folder, 'model.json'), 'is damaged')];
+      const found = record.files.map(({ path, ...file }) => check(join('files', path), file));
+      return (await Promise.all(found)).flat();
     }
     const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
     if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
