@@ -76,6 +76,8 @@ const ORDER = `
   explain/sentence.ts
 
   report/report.ts
+  report/explanation-schema.ts
+  report/explanation.ts
   report/quality-schema.ts
   report/quality.ts
 
@@ -118,6 +120,7 @@ const ORDER = `
   worker/trees-check.ts
   worker/probe.ts
   worker/flips.ts
+  worker/explain.ts
   worker/compare.ts
   worker/watchdog.ts
   worker/main.ts
@@ -141,6 +144,7 @@ const ORDER = `
   run/baseline-file.ts
   run/history-values.ts
   run/flips.ts
+  run/explain.ts
   run/gate.ts
   run/publish-run.ts
   run/vanished.ts

@@ -145,16 +145,23 @@ function unitTerms(
   return [own(values[0], before), own(values[1], now)];
 }
 
+/** What is left below this share of what cancels is rounding. */
+const ROUNDING = 1e-12;
+
 /** The covariance of two sums, of which rows of the same key are one draw. */
 function covariance(a: Terms, b: Terms, match: KeyMatch | undefined): number {
   let sum = 0;
+  let size = 0;
+  const add = (term: number): void => {
+    sum += term;
+    size += Math.abs(term);
+  };
   for (const side of [0, 1] as const) {
-    for (let row = 0; row < a[side].length; row++) sum += a[side][row]! * b[side][row]!;
+    for (let row = 0; row < a[side].length; row++) add(a[side][row]! * b[side][row]!);
   }
-  if (match === undefined) return sum;
-  for (let i = 0; i < match.before.length; i++) {
-    const [old, fresh] = [match.before[i]!, match.now[i]!];
-    sum += a[0][old]! * b[1][fresh]! + a[1][fresh]! * b[0][old]!;
+  for (let i = 0; i < (match?.before.length ?? 0); i++) {
+    const [old, fresh] = [match!.before[i]!, match!.now[i]!];
+    add(a[0][old]! * b[1][fresh]! + a[1][fresh]! * b[0][old]!);
   }
-  return sum;
+  return Math.abs(sum) <= ROUNDING * size ? 0 : sum;
 }

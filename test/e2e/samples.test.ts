@@ -178,8 +178,15 @@ describe('the model of a run', () => {
     const job = makeCase(SECTIONS);
     for (const name of ['external.onnx', 'external.onnx.data'])
       copyFileSync(join(FIXTURES, 'models', 'small', name), join(job.folder, name));
-    job.change({ model: { path: 'external.onnx' } });
-    await writeParquet(join(job.input, 'x.parquet'), rowsSql('i % 10 <> 3'));
+    job.change({
+      model: { path: 'external.onnx' },
+      features: ['a', 'b', 'c', 'd'],
+      output: { path: 'out', keep: ['id'], columns: { score: 'y[0]' } },
+    });
+    await writeParquet(
+      join(job.input, 'x.parquet'),
+      `SELECT *, a AS c, b AS d FROM (${rowsSql('i % 10 <> 3')})`,
+    );
     expect((await job.run()).exit).toBe(0);
     expect(storedModels(job)).toEqual([
       'files/external.onnx',
