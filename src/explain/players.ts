@@ -175,7 +175,8 @@ export function causeOf(
   )
     return { kind: 'nulls', value: null, ...nulls };
   const [olds, news] = [sharesOf(old), sharesOf(fresh)];
-  if (olds.size > CATEGORIES || news.size > CATEGORIES || !isCategory(before)) return undefined;
+  if (olds.size > CATEGORIES || news.size > CATEGORIES) return undefined;
+  if (!isCategory(before) || !isCategory(now)) return undefined;
   const nameOf = (value: number): string =>
     before.element === 'utf8' ? (names.get(value) ?? '') : String(value);
   const lone = (own: ReadonlyMap<number, number>, other: ReadonlyMap<number, number>): number[] =>
