@@ -11,7 +11,7 @@ export interface Part {
   readonly error: number;
 }
 
-/** One side of the crossover: what each model says of its rows. */
+/** One side of the crossover: what each model says of its rows; the same array twice where the model is the same. */
 export interface ScoredSide {
   /** Of how many rows these are a sample. */
   readonly population: number;
@@ -85,8 +85,9 @@ export function crossover(
     target.before === null || target.now === null ? undefined : target.now - target.before;
   // What the sample missed of the whole change is laid to the part that may have missed it: a regression estimate.
   const missed = known === undefined ? 0 : known - sampled;
-  const share =
-    variance > 0 ? shared / variance : Math.abs(rows) >= Math.abs(model) && rows !== 0 ? 1 : 0;
+  const isSameModel = before.old === before.new;
+  const isRows = isSameModel || (Math.abs(rows) >= Math.abs(model) && rows !== 0);
+  const share = variance > 0 ? shared / variance : isRows ? 1 : 0;
   const left = (own: number, common: number): number =>
     Math.sqrt(
       Math.max(0, known === undefined || variance === 0 ? own : own - (common * common) / variance),

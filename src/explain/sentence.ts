@@ -50,7 +50,7 @@ export function namedParts(explained: Explained, change: ExplainedChange): Named
   const others = { kind: 'others' as const, name: 'other features' };
   const candidates: NamedPart[] =
     change.features.length === 0
-      ? [{ kind: 'rows', name: 'other rows', ...rows }]
+      ? [{ kind: 'rows', name: rowsName(change), ...rows }]
       : change.features.map((part) => ({
           kind: 'feature',
           name: featureName(part),
@@ -79,6 +79,11 @@ export function namedParts(explained: Explained, change: ExplainedChange): Named
   const [only] = rest;
   const isOne = rest.length === 1 && only!.kind !== 'feature';
   return [...named, isOne ? only! : { ...others, change: sum, error }];
+}
+
+/** What the rows are called where no features are: those of the sample may not have changed at all. */
+function rowsName({ target }: ExplainedChange): string {
+  return target.measure === 'quantile' ? 'the rows' : 'rows outside the sample';
 }
 
 /** A feature, or several, and what of their values made it, in words. */

@@ -88,6 +88,7 @@ describe('a valid job', () => {
       sampleRows: 4096,
       baseline: 'auto',
       gates: undefined,
+      canary: false,
       run: {
         workers: 'auto',
         device: 'auto',
@@ -619,7 +620,7 @@ describe('a job from arguments', () => {
     const act = () => jobFromObject({ ...value, run: { workers: 0 }, x: 1 }, { baseDir: '/base' });
     expect(failure(act).message.split('\n')).toEqual([
       'run.workers: 0 is not allowed; expected auto or a whole number from 1 to 256',
-      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, sample_rows, baseline, gates, run',
+      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, sample_rows, baseline, gates, canary, run',
     ]);
   });
 
