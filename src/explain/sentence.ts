@@ -1,7 +1,8 @@
 /** Says in one sentence why scores moved, or that nothing can be said. */
 import { shown } from '../base/errors.js';
 import type { Part } from './crossover.js';
-import type { Explained, ExplainedChange, FeaturePart } from './explain.js';
+import type { Explained, ExplainedChange } from './explain.js';
+import type { FeaturePart } from './features.js';
 import type { Target } from './targets.js';
 
 /** What is to be said of a change: it moved; it is none; chance alone may have made it; or its parts cancel each other. */
@@ -14,8 +15,10 @@ export interface NamedPart extends Part {
   readonly name: string;
 }
 
-/** A change needs to be so many standard errors, and so does a part. */
-const SURE = 3;
+/** A change of more standard errors is by chance with a probability below 0.001. */
+const SURE = 3.3;
+/** Of the many parts of a change that is none, one may be as far off by chance: those that cancel each other have to be surer. */
+const SURE_OF_PART = 5;
 /** Fewer rows say nothing. */
 const FEWEST_ROWS = 100;
 /** A part below this share of the largest is one of the others. */
@@ -30,18 +33,17 @@ export function verdictOf({ rows }: Pick<Explained, 'rows'>, change: ExplainedCh
   const { total, rows: ofRows, model, sampled } = change.crossover;
   const scale = Math.max(Math.abs(sampled.before), Math.abs(sampled.now), Number.MIN_VALUE);
   const isNothing = (part: Part): boolean => Math.abs(part.change) <= ROUNDING * scale;
-  const surely = (part: Part): boolean =>
-    !isNothing(part) && Math.abs(part.change) > SURE * part.error;
+  const surely = (part: Part, errors: number): boolean =>
+    !isNothing(part) && Math.abs(part.change) > errors * part.error;
   if (isNothing(total) && isNothing(ofRows) && isNothing(model)) return 'nothing';
   if (Math.min(rows.before, rows.now) < FEWEST_ROWS) return 'unclear';
-  const parts = [model, ...change.features];
-  const large = parts.filter(
-    (part) => surely(part) && Math.abs(part.change) > 2 * Math.abs(total.change),
+  const large = [model, ...change.features].filter(
+    (part) =>
+      surely(part, SURE_OF_PART) &&
+      Math.abs(part.change) > Math.max(2 * Math.abs(total.change), SURE_OF_PART * total.error),
   );
-  if (surely(total)) return large.length > 1 ? 'offset' : 'moved';
-  return large.length > 0 && large.some((part) => Math.abs(part.change) > SURE * total.error)
-    ? 'offset'
-    : 'unclear';
+  if (large.length > 1) return 'offset';
+  return surely(total, SURE) ? 'moved' : 'unclear';
 }
 
 /** The parts of a change as a sentence names them: the largest first, all others together at the end. */

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { Arena, type Column, recordBatchOf, type TypedArray } from '../base/columns.js';
 import { errnoOf, ScorelineError, shown } from '../base/errors.js';
 import { Session } from '../base/onnx.js';
-import { type ExplainedModel, type ExplainedSide, explainChanges } from '../explain/explain.js';
+import { explainChanges } from '../explain/explain.js';
+import type { ExplainedModel, ExplainedSide } from '../explain/features.js';
 import { mergeSamples, pickRows, type Sample, type SampleColumn } from '../explain/sample.js';
 import {
   decodePublished,

@@ -1,5 +1,6 @@
 /** Samples and models that are made up, to explain. */
-import { type Explained, type ExplainedModel, explainChanges } from '../../src/explain/explain.js';
+import { type Explained, explainChanges } from '../../src/explain/explain.js';
+import type { ExplainedModel } from '../../src/explain/features.js';
 import { HASHES, numbersOf, type Sample, type SampleColumn } from '../../src/explain/sample.js';
 import type { Target } from '../../src/explain/targets.js';
 
@@ -82,3 +83,26 @@ export async function explained(
   if (typeof found === 'string') throw new Error(found);
   return found;
 }
+
+/** Rows of a standard normal distribution, of which a feature may be moved. */
+export function normals(
+  random: { next(): number },
+  rows: number,
+): Record<'a' | 'b' | 'c', number[]> {
+  const normal = (): number =>
+    Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  const column = (): number[] => Array.from({ length: rows }, normal);
+  return { a: column(), b: column(), c: column() };
+}
+
+/** The columns with a number added to one of them. */
+export function shifted(columns: Columns, name: string, by: number): Columns {
+  return { ...columns, [name]: columns[name]!.map((value) => Number(value) + by) };
+}
+
+/** A linear model of `a`, `b` and `c`. */
+export const LINEAR: ExplainedModel = modelOf(
+  'linear',
+  ['a', 'b', 'c'],
+  (a, b, c) => 2 * a - b + 0.5 * c + 3,
+);

@@ -1,7 +1,8 @@
 /** Causes that are planted into the flights: the explanation names them first. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ExplainedModel, explainChanges } from '../../src/explain/explain.js';
+import { explainChanges } from '../../src/explain/explain.js';
+import type { ExplainedModel } from '../../src/explain/features.js';
 import { HASHES, type Sample, type SampleColumn } from '../../src/explain/sample.js';
 import { namedParts, sentenceOf, verdictOf } from '../../src/explain/sentence.js';
 import { compileTrees, startTrees } from '../../src/trees/engine.js';
