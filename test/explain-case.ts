@@ -4,11 +4,10 @@ import type { UnitRecord } from '../src/plan/manifest.js';
 import type * as ReportModule from '../src/report/explanation.js';
 import type { Explanation } from '../src/report/explanation-schema.js';
 import type * as ExplainModule from '../src/run/explain.js';
-import type * as PoolModule from '../src/run/pool.js';
 import type * as SnapshotModule from '../src/run/snapshot.js';
 import type * as StatisticsModule from '../src/run/statistics.js';
 import type * as StoreModule from '../src/run/store.js';
-import { makeFolder, ROOT } from './scoreline.js';
+import { ROOT } from './scoreline.js';
 
 /** What of a snapshot is meant: its number, and the units; all without them. */
 export interface Side {
@@ -29,8 +28,7 @@ export async function explainSides(
   current: Side,
   options: { readonly budgetMs?: number; readonly quantiles?: readonly number[] } = {},
 ): Promise<Told> {
-  const { explain } = await built<typeof ExplainModule>('run/explain');
-  const { Pool } = await built<typeof PoolModule>('run/pool');
+  const { explainApart } = await built<typeof ExplainModule>('run/explain');
   const { readSnapshot } = await built<typeof SnapshotModule>('run/snapshot');
   const { StatisticsReader } = await built<typeof StatisticsModule>('run/statistics');
   const { Output } = await built<typeof StoreModule>('run/store');
@@ -42,33 +40,15 @@ export async function explainSides(
       .filter(([name]) => units === undefined || units.includes(name))
       .map(([, unit]) => unit);
   };
-  let pool: InstanceType<typeof Pool> | undefined;
-  try {
-    const explanation = await explain({
-      output,
-      baseline: await unitsOf(baseline),
-      current: await unitsOf(current),
-      reader: new StatisticsReader(output),
-      pool: () => {
-        pool ??= new Pool({
-          size: 1,
-          timeoutMs: 60_000,
-          setupFor: () => ({
-            memoryLimitBytes: 2 ** 28,
-            temporaryFolder: makeFolder(),
-            allowedFolders: [],
-          }),
-          onProgress: () => undefined,
-        });
-        return pool;
-      },
-      budgetMs: options.budgetMs ?? 2000,
-      quantiles: options.quantiles ?? [],
-    });
-    return { explanation, lines: explanationLines(explanation) };
-  } finally {
-    await pool?.close();
-  }
+  const explanation = await explainApart({
+    output,
+    baseline: await unitsOf(baseline),
+    current: await unitsOf(current),
+    reader: new StatisticsReader(output),
+    budgetMs: options.budgetMs ?? 2000,
+    quantiles: options.quantiles ?? [],
+  });
+  return { explanation, lines: explanationLines(explanation) };
 }
 
 function built<Module>(name: string): Promise<Module> {

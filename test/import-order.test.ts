@@ -73,6 +73,7 @@ const ORDER = `
   explain/shapley.ts
   explain/players.ts
   explain/where.ts
+  explain/nearest.ts
   explain/features.ts
   explain/explain.ts
   explain/sentence.ts

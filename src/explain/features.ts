@@ -1,5 +1,6 @@
 /** What of the rows' part each feature has: couples of rows, scored on their way from the old to the new one. */
 import type { Crossover, OrderWeights, Part, ScoredSide } from './crossover.js';
+import { bringNearer } from './nearest.js';
 import { type KeyMatch, type Pairs, pairRows } from './pairs.js';
 import { type Cause, causeOf, playersOf } from './players.js';
 import { randomWholes, shuffled } from './random.js';
@@ -30,7 +31,7 @@ export interface FeaturePart extends Part {
 }
 
 /** How often each row is in a couple at most. */
-const MOST_COPIES = 4;
+const MOST_COPIES = 2;
 /** Fewer couples than these say nothing. */
 const LEAST_COUPLES = 64;
 /** Counts the rows that models score. */
@@ -189,6 +190,7 @@ function pairsFor(
     Math.max(1, Math.floor(most / Math.max(rows.before, rows.now))),
   );
   const pairs = pairRows({ ...rows, match, copies, seed });
+  bringNearer({ ...pairs, first: match?.before.length ?? 0 }, both, seed + 3);
   const differing: number[] = [];
   for (let i = 0; i < pairs.weights.length; i++) {
     const [old, fresh] = [pairs.before[i]!, pairs.now[i]!];

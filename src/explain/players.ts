@@ -2,7 +2,7 @@
 import { kolmogorovTail } from '../stats/significance.js';
 import { codesOf, isSameRow, numbersOf, type SampleColumn } from './sample.js';
 
-/** Features that correlate so strongly, and moved both, cannot be told apart. */
+/** Features that correlate so strongly, and moved both or neither, cannot be told apart. */
 const CORRELATED = 0.95;
 /** A feature has moved when chance would do so with less than this probability. */
 const UNLIKELY = 0.001;
@@ -72,12 +72,12 @@ export function playersOf(input: PlayersInput): number[][] {
   const groups = some.map((feature) => [feature]);
   const numbers = new Map(
     some
-      .filter((i) => moved[i]!.isSure && before[i]!.element !== 'utf8' && before[i]!.width === 1)
+      .filter((i) => before[i]!.element !== 'utf8' && before[i]!.width === 1)
       .map((i) => [i, { before: numbersOf(before[i]!), now: numbersOf(now[i]!) }]),
   );
   const isTogether = (a: number, b: number): boolean => {
     const [x, y] = [numbers.get(a), numbers.get(b)];
-    if (x === undefined || y === undefined) return false;
+    if (x === undefined || y === undefined || moved[a]!.isSure !== moved[b]!.isSure) return false;
     const least = Math.min(correlation(x.before, y.before), correlation(x.now, y.now));
     return least >= CORRELATED;
   };

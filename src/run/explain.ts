@@ -12,7 +12,7 @@ import type { Explanation } from '../report/explanation-schema.js';
 import type { ExplainOrderSide } from '../worker/protocol.js';
 import { isLabel } from './gate-columns.js';
 import { modelFile, modelKey, readModelRecord } from './model-store.js';
-import { askPatiently, type Pool, WorkerDied } from './pool.js';
+import { askPatiently, Pool, WorkerDied } from './pool.js';
 import type { StatisticsReader } from './statistics.js';
 import type { Output } from './store.js';
 
@@ -85,6 +85,36 @@ export async function explain(input: ExplainInput): Promise<Explanation> {
     if (error instanceof ScorelineError) return notExplained(error.message);
     throw error;
   }
+}
+
+const WORKER_BYTES = 256 * 2 ** 20;
+const PATIENCE_MS = 60_000;
+
+/** The same with a worker of its own, which it ends: for who has none. */
+export async function explainApart(input: Omit<ExplainInput, 'pool'>): Promise<Explanation> {
+  return input.output.withTemporary(async (temporary) => {
+    let pool: Pool | undefined;
+    try {
+      return await explain({
+        ...input,
+        pool: () => {
+          pool ??= new Pool({
+            size: 1,
+            timeoutMs: PATIENCE_MS,
+            setupFor: () => ({
+              memoryLimitBytes: WORKER_BYTES,
+              temporaryFolder: join(temporary, 'spill'),
+              allowedFolders: [],
+            }),
+            onProgress: () => undefined,
+          });
+          return pool;
+        },
+      });
+    } finally {
+      await pool?.close();
+    }
+  });
 }
 
 function isSame(baseline: readonly UnitRecord[], current: readonly UnitRecord[]): boolean {
