@@ -65,7 +65,23 @@ const ORDER = `
   stats/gate-line.ts
   stats/flips.ts
 
+  explain/random.ts
+  explain/sample.ts
+  explain/sample-file.ts
+  explain/pairs.ts
+  explain/targets.ts
+  explain/crossover.ts
+  explain/shapley.ts
+  explain/players.ts
+  explain/where.ts
+  explain/nearest.ts
+  explain/features.ts
+  explain/explain.ts
+  explain/sentence.ts
+
   report/report.ts
+  report/explanation-schema.ts
+  report/explanation.ts
   report/quality-schema.ts
   report/quality.ts
   report/comparison.ts
@@ -109,18 +125,22 @@ const ORDER = `
   worker/csv.ts
   worker/inspect-csv.ts
   worker/inspect.ts
+  worker/beside.ts
   worker/part.ts
   worker/statistics.ts
+  worker/sample.ts
   worker/scoring.ts
   worker/score-task.ts
   worker/trees-check.ts
   worker/probe.ts
   worker/flips.ts
+  worker/explain.ts
   worker/compare.ts
   worker/watchdog.ts
   worker/main.ts
 
   run/store.ts
+  run/model-store.ts
   run/chain.ts
   run/snapshot.ts
   run/history.ts
@@ -138,6 +158,7 @@ const ORDER = `
   run/baseline-file.ts
   run/history-values.ts
   run/flips.ts
+  run/explain.ts
   run/gate.ts
   run/publish-run.ts
   run/vanished.ts
@@ -195,7 +216,7 @@ const NATIVE: readonly (readonly [name: RegExp, importer: string])[] = [
 
 /** What must not be loaded in the parent process: it runs no native code. */
 const CHILD_ONLY = ['base/duckdb.ts', 'base/columns.ts', 'base/onnx.ts'];
-const PARENT_SIDE = /^(?:index\.ts|plan\/|stats\/|report\/|run\/|cli\/)/;
+const PARENT_SIDE = /^(?:index\.ts|plan\/|stats\/|explain\/|report\/|run\/|cli\/)/;
 
 interface Import {
   readonly specifier: string;

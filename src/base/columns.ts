@@ -308,6 +308,24 @@ export function columnOf(batch: RecordBatch, index: number, element: ElementType
   return { element, values: valuesOf(child, element), validity, list };
 }
 
+/** The texts of some rows of a column of texts, or of lists of them: the others are not decoded. */
+export function textsAt(
+  batch: RecordBatch,
+  index: number,
+  rows: ArrayLike<number>,
+): { readonly texts: (string | null)[]; readonly width: number } {
+  const data = batch.getChildAt(index)?.data[0];
+  if (data === undefined) throw new RangeError(`record batch has no column ${index}`);
+  const isList = arrow.DataType.isFixedSizeList(data.type);
+  const width = isList ? (data.type as { listSize: number }).listSize : 1;
+  const vector = new arrow.Vector([isList ? data.children[0]! : data]);
+  const texts: (string | null)[] = [];
+  for (let i = 0; i < rows.length; i++) {
+    for (let at = 0; at < width; at++) texts.push(vector.get(rows[i]! * width + at));
+  }
+  return { texts, width };
+}
+
 function valuesOf(data: Data, element: ElementType): Column['values'] {
   if (element !== 'utf8') return data.values as TypedArray;
   return Array.from(new arrow.Vector([data]), (text) => text as string | null);

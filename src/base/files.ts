@@ -112,9 +112,9 @@ export async function writeFileWhole(path: string, text: string): Promise<void> 
 function ignoreLeftover(): void {}
 
 /** Writes a file of what is not visible yet, into a folder that is there. */
-export async function createFile(path: string, text: string): Promise<void> {
+export async function createFile(path: string, content: string | Uint8Array): Promise<void> {
   try {
-    await writeFile(path, text);
+    await writeFile(path, content);
   } catch (error) {
     throw systemError(error, `cannot write ${shown(path)}`);
   }
@@ -166,6 +166,15 @@ async function sealFile(path: string): Promise<void> {
     await handle.chmod(0o444);
   } finally {
     await handle.close();
+  }
+}
+
+/** Copies a file into a folder that is not visible yet: a clone, where the file system has such. */
+export async function copyWhole(source: string, target: string): Promise<void> {
+  try {
+    await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  } catch (error) {
+    throw systemError(error, `cannot copy ${shown(source)} to ${shown(target)}`);
   }
 }
 

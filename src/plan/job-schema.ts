@@ -70,6 +70,8 @@ const LIMIT = 'a share of the rows such as 0.1%, or a whole number of rows';
 const DEVICE = `auto or a device in lower-case letters and digits, such as ${DEVICES.slice(1).join(', ')}`;
 const MAX_SNAPSHOTS = 1_000_000;
 const SNAPSHOTS = `all or a whole number from 1 to ${MAX_SNAPSHOTS}`;
+const MAX_SAMPLE_ROWS = 65_536;
+const SAMPLE = `a whole number from 0 to ${MAX_SAMPLE_ROWS}`;
 const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
 
@@ -215,6 +217,11 @@ export const jobFileSchema = section({
   statistics: columnList('a list of column names')
     .default([])
     .describe('Columns of output.keep whose statistics are kept, too.'),
+  sample_rows: whole(0, MAX_SAMPLE_ROWS, SAMPLE)
+    .default(4096)
+    .describe(
+      'How many rows of each task are kept, to explain later why scores moved; 0 keeps none.',
+    ),
   baseline: baselineSchema
     .default('auto')
     .describe('What is published that a run is compared with.'),

@@ -64,6 +64,8 @@ export interface Job {
   readonly quarantine: { readonly max: JobLimit; readonly nonFinite: 'quarantine' | 'keep' };
   /** Kept columns of which statistics are made besides those that gates name. */
   readonly statistics: readonly string[];
+  /** How many rows of each task are kept as a sample; 0 for none. */
+  readonly sampleRows: number;
   /** What is published that a run is compared with; a file by its absolute path. */
   readonly baseline: JobBaseline;
   /** Undefined where the job says nothing of gates. */
@@ -385,6 +387,7 @@ function toJob(
     },
     quarantine: { max: quarantine.max, nonFinite: quarantine.non_finite },
     statistics: checked.statistics,
+    sampleRows: checked.sample_rows,
     baseline:
       typeof baseline === 'object' && 'file' in baseline
         ? { file: resolve(baseDir, baseline.file) }

@@ -54,12 +54,15 @@ export interface ScoresRecord {
         readonly scores: string;
         readonly bad: string | null;
         readonly statistics?: string | undefined;
+        readonly sample?: string | undefined;
       }
     | undefined;
 }
 
 /** The name of the statistics beside scores, and beside a part. */
 export const STATISTICS_FILE = 'statistics.json';
+/** The name of the sample beside scores, and beside a part. */
+export const SAMPLE_FILE = 'sample.bin';
 
 /** The sum of ledgers. */
 export function sumLedgers(ledgers: readonly Ledger[]): Ledger {

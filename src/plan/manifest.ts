@@ -34,6 +34,7 @@ const storedPartSchema = z.strictObject({
   part: partSchema,
   inputs: z.array(inputLedgerSchema),
   statistics: digest.optional(),
+  sample: digest.optional(),
 });
 
 /** A part that is in the store: its record, and the ledger of each of its input files. */
@@ -42,6 +43,8 @@ export interface StoredPart {
   readonly inputs: readonly InputLedger[];
   /** The digest of the statistics beside it. */
   readonly statistics?: string | undefined;
+  /** The digest of the sample beside it. */
+  readonly sample?: string | undefined;
 }
 
 /** Reads what is recorded beside a part; undefined when it is damaged. */
@@ -54,7 +57,12 @@ const scoresSchema = z.strictObject({
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
   files: z
-    .strictObject({ scores: digest, bad: digest.nullable(), statistics: digest.optional() })
+    .strictObject({
+      scores: digest,
+      bad: digest.nullable(),
+      statistics: digest.optional(),
+      sample: digest.optional(),
+    })
     .optional(),
 });
 

@@ -46,6 +46,7 @@ function jobFor(job: Job, data: string, scratch: string): Job {
     input: { ...job.input, path: resolve(data), pathText: data, key: undefined, ready: undefined },
     output: { ...job.output, path: scratch, keep, keepSnapshots: 1 },
     statistics: keep,
+    sampleRows: 0,
     baseline: 'auto',
     gates: {},
     canary: false,

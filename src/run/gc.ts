@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { errnoOf, shown, systemError } from '../base/errors.js';
 import { listFolder, listTree, removeTree } from '../base/files.js';
 import type { Manifest } from '../plan/manifest.js';
+import { modelKey } from './model-store.js';
 import { readSnapshot, snapshotName, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
 import { type Output, STORE_KINDS, type StoreKind } from './store.js';
@@ -26,6 +27,7 @@ export interface GcReport {
   readonly parts: number;
   readonly scores: number;
   readonly csv: number;
+  readonly models: number;
   readonly temporary: number;
   /** The space that it takes: files that have other names elsewhere take none. */
   readonly bytes: number;
@@ -59,7 +61,7 @@ export async function gc(output: Output, options: GcOptions): Promise<GcReport> 
     ...dead,
   ]);
   const snapshots: number[] = [];
-  const removed = { parts: 0, scores: 0, csv: 0 };
+  const removed = { parts: 0, scores: 0, csv: 0, models: 0 };
   const remover = options.dryRun ? undefined : await output.makeTemporary();
   try {
     for (const number of old) {
@@ -84,9 +86,11 @@ async function neededKeys(
     parts: new Set<string>(),
     scores: new Set<string>(),
     csv: new Set<string>(),
+    models: new Set<string>(),
   };
   const add = ({ units }: Manifest): void => {
-    for (const { parts, rejected = [] } of Object.values(units)) {
+    for (const { parts, model, rejected = [] } of Object.values(units)) {
+      needed.models.add(modelKey(model));
       for (const { key, scoreKey } of parts) {
         needed.parts.add(key);
         needed.scores.add(scoreKey);

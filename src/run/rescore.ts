@@ -339,6 +339,7 @@ function unchecked(prepared: Prepared): Prepared {
     ...prepared,
     job: {
       ...job,
+      sampleRows: 0,
       input: { ...job.input, key: undefined },
       quarantine: { ...job.quarantine, max: { unit: 'rows', rows: Number.MAX_SAFE_INTEGER } },
     },

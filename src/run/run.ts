@@ -13,6 +13,7 @@ import { keepJob } from './chain.js';
 import { GatesFailed, newsOf, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
+import { keepModel } from './model-store.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
@@ -289,6 +290,10 @@ async function scoreAndPublish(
     progress.notes.push(
       'rows of this model depend on their neighbours in the batch: scores hold for this batch size alone',
     );
+  }
+  if (job.sampleRows > 0 && scored.tally.scoredTasks > 0) {
+    const { model, shownModel } = prepared;
+    await keepModel(output, { ...model, path: job.model.path, shownAs: shownModel }, temporary);
   }
   const publishing = performance.now();
   const failure = failureOf(allFailures(prepared, scored));

@@ -396,5 +396,6 @@ async function orderOf(
     probeBatch,
     badRowsAllowed,
     engine,
+    sample: job.sampleRows === 0 ? undefined : { rows: job.sampleRows, key: job.input.key },
   };
 }

@@ -19,7 +19,7 @@ const PLACES: readonly string[] = ['store', 'snapshots', 'runs', 'staged', 'tmp'
 const markerSchema = z.looseObject({ format: z.number() });
 
 /** What the store holds. */
-export const STORE_KINDS = ['parts', 'scores', 'csv'] as const;
+export const STORE_KINDS = ['parts', 'scores', 'csv', 'models'] as const;
 
 /** A kind of what the store holds. */
 export type StoreKind = (typeof STORE_KINDS)[number];

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { errnoOf, messageOf, ScorelineError } from '../base/errors.js';
 import { linkTarget, listFolder, listTree } from '../base/files.js';
 import { hashFile, sha256, stampText } from '../base/hash.js';
-import { STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
+import { SAMPLE_FILE, STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
 import {
   type Manifest,
   manifestText,
@@ -15,6 +15,7 @@ import {
 } from '../plan/manifest.js';
 import { chainDamage } from './chain-damage.js';
 import { act, readHistory } from './history.js';
+import { readModelRecord } from './model-store.js';
 import {
   putSnapshot,
   readSnapshot,
@@ -279,13 +280,14 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     if (kind === 'parts') {
       const stored = await checker.output.readPart(key);
       if (stored === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
-      const { part, statistics } = stored;
+      const { part, statistics, sample } = stored;
       const data = names.find((name) => name.startsWith('data.')) ?? 'data';
       const bad =
         part.quarantine === null ? [] : await check('quarantine.parquet', part.quarantine);
       const counted =
         statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics });
-      return [...(await check(data, part.data)), ...bad, ...counted];
+      const sampled = sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample });
+      return [...(await check(data, part.data)), ...bad, ...counted, ...sampled];
     }
     if (kind === 'csv') {
       const record = await checker.output.readCsv(key);
@@ -294,14 +296,21 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
       const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
       return [...(await check('rows.parquet', {})), ...bad];
     }
+    if (kind === 'models') {
+      const record = await readModelRecord(checker.output, key);
+      if (record === undefined) return [checker.found(join(folder, 'model.json'), 'is damaged')];
+      const found = record.files.map(({ path, ...file }) => check(join('files', path), file));
+      return (await Promise.all(found)).flat();
+    }
     const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
     if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
-    const { scores, bad, statistics } = record.files ?? {};
+    const { scores, bad, statistics, sample } = record.files ?? {};
     const ofBad = bad == null ? [] : await check('bad.parquet', { sha256: bad });
     return [
       ...(await check('scores.parquet', scores === undefined ? {} : { sha256: scores })),
       ...ofBad,
       ...(statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics })),
+      ...(sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample })),
     ];
   } catch (error) {
     return [checker.found(folder, messageOf(error))];

@@ -45,6 +45,8 @@ export interface FeaturesPlan {
   readonly features: readonly FeaturePlan[];
   /** Columns whose text cannot be read in some rows, and the fetched column that says in which. */
   readonly casts: readonly { readonly column: string; readonly failed: number }[];
+  /** The fetched column that names a row to its sample, and its element type. */
+  readonly rowKey?: { readonly index: number; readonly element: 'int64' | 'uint64' } | undefined;
 }
 
 /** Plans the features of a segment. Throws `input` with every column that does not fit. */

@@ -152,6 +152,13 @@ const handlers: Handlers = {
     const { compareByKey } = await import('./flips.js');
     return compareByKey(await openDatabase(), order);
   },
+  explain: async (order) => {
+    const { explainSamples } = await import('./explain.js');
+    return explainSamples(order, {
+      openTrees,
+      onAlive: () => send({ scoreline: 'progress', rows: 0 }),
+    });
+  },
   'compare-parts': async (ask) => {
     const { compareParts } = await import('./compare.js');
     return compareParts(await openDatabase(), ask);

@@ -17,7 +17,7 @@ import {
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { createFile, createSubfolder, putFolderIfAbsent } from '../base/files.js';
-import { canonicalJson, hashFile, sha256 } from '../base/hash.js';
+import { canonicalJson, hashFile } from '../base/hash.js';
 import {
   balances,
   dataExtension,
@@ -25,14 +25,12 @@ import {
   type InputLedger,
   type PartRecord,
   type ScoresRecord,
-  STATISTICS_FILE,
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
-import type { Statistics } from '../stats/column.js';
-import { encodeStatistics } from '../stats/encode.js';
+import { type KeptBeside, writeBeside } from './beside.js';
 import type { OutputColumn } from './model-run.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
@@ -113,7 +111,7 @@ export class ScoreTable {
   }
 
   /** Writes the scores below the attempt's own folder; `putInStore` makes them visible. */
-  async write(order: TaskOrder, record: ScoresRecord, statistics: Statistics): Promise<void> {
+  async write(order: TaskOrder, record: ScoresRecord, about: KeptBeside): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await createSubfolder(folder);
     const columns = this.outputs.map(({ element, width }, i) => {
@@ -137,7 +135,7 @@ export class ScoreTable {
     const files = {
       scores: await digestOf('scores.parquet'),
       bad,
-      statistics: await writeStatistics(folder, statistics),
+      ...(await writeBeside(folder, about)),
     };
     await createFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
   }
@@ -167,13 +165,6 @@ export class ScoreTable {
     }
     return record;
   }
-}
-
-/** Writes statistics below a folder; gives their digest. */
-async function writeStatistics(folder: string, statistics: Statistics): Promise<string> {
-  const text = `${canonicalJson(encodeStatistics(statistics))}\n`;
-  await createFile(join(folder, STATISTICS_FILE), text);
-  return sha256(text);
 }
 
 function damagedScores(path: string): ScorelineError {
@@ -260,7 +251,7 @@ export async function writePart(
   database: Database,
   order: TaskOrder,
   segments: readonly Segment[],
-  { inputs, statistics }: Pick<ScoresRecord, 'inputs'> & { readonly statistics: Statistics },
+  { inputs, statistics, sample }: Pick<ScoresRecord, 'inputs'> & KeptBeside,
 ): Promise<PartRecord> {
   const folder = join(order.temporaryFolder, 'part');
   await createSubfolder(folder);
@@ -298,7 +289,11 @@ export async function writePart(
     data,
     quarantine,
   };
-  const record = { part, inputs, statistics: await writeStatistics(folder, statistics) };
+  const record = {
+    part,
+    inputs,
+    ...(await writeBeside(folder, { statistics, sample })),
+  };
   await createFile(join(folder, 'part.json'), `${canonicalJson(record)}\n`);
   return part;
 }

@@ -1,6 +1,8 @@
 /** The messages between the parent and its workers, and how errors cross from one to the other. */
 import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
+import type { Explained } from '../explain/explain.js';
+import type { Target } from '../explain/targets.js';
 import type { CsvDialect, CsvFacts } from '../plan/csv.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
 import type { EngineName } from '../plan/engine.js';
@@ -78,8 +80,16 @@ export interface TaskOrder {
   readonly badRowsAllowed: number;
   /** Rows that end or stop the process that runs the model: set aside without asking it. */
   readonly lethal: readonly LethalRow[];
+  /** The sample of its rows that is kept; undefined for none. */
+  readonly sample?: SampleConfig | undefined;
   /** Whether to find out if rows depend on their neighbours in the batch: once a run. */
   readonly probeBatch: boolean;
+}
+
+/** Which rows a sample has: so many, those of the least hashes of their keys, or without a key of their places. */
+export interface SampleConfig {
+  readonly rows: number;
+  readonly key: string | undefined;
 }
 
 /** A row on which the model ends its process, or does not come to an end; `row` counts in the task, from 0. */
@@ -146,6 +156,7 @@ export interface Requests {
   score: { readonly ask: TaskOrder; readonly answer: TaskResult };
   probe: { readonly ask: ProbeOrder; readonly answer: ProbeAnswer };
   flips: { readonly ask: FlipsOrder; readonly answer: Flips };
+  explain: { readonly ask: ExplainOrder; readonly answer: ExplainAnswer };
   'compare-parts': { readonly ask: CompareParts; readonly answer: PartsAnswer };
   'check-trees': { readonly ask: TaskOrder; readonly answer: TreesCheck };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
@@ -218,6 +229,27 @@ export interface FlipsOrder {
   /** Whether the files are CSV; else they are Parquet. */
   readonly csv: boolean;
 }
+
+/** Samples and models to explain a change with. */
+export interface ExplainOrder {
+  readonly before: ExplainOrderSide;
+  readonly now: ExplainOrderSide;
+  readonly targets: readonly Target[];
+  /** The most rows of each side that are looked at. */
+  readonly sampleRows: number;
+  readonly budgetMs: number;
+}
+
+/** One side: the samples of its tasks, beside their scores and parts, and the model. Paths are absolute. */
+export interface ExplainOrderSide {
+  readonly tasks: readonly { readonly scored: string; readonly published: string }[];
+  readonly model: { readonly key: string; readonly path: string; readonly shownAs: string };
+}
+
+/** What was found, or why nothing could be; `notes` say what to keep in mind. */
+export type ExplainAnswer =
+  | { readonly explained: Explained; readonly notes: readonly string[] }
+  | { readonly reason: string };
 
 /** Two files of published rows to compare: one as it is published, one made again. */
 export interface CompareParts {

@@ -2,6 +2,7 @@
 import { duckdbError } from '../base/duckdb.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { createSubfolder, removeLeftover } from '../base/files.js';
+import { encodeScored } from '../explain/sample-file.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { dependsOnBatch, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
@@ -9,6 +10,7 @@ import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
 import type { TaskOrder, TaskResult } from './protocol.js';
 import { type BadRow, messageOfRow } from './quarantine.js';
 import { checkUnchanged, type Segment } from './read.js';
+import { publishedSample, sampledPlaces, TaskSample } from './sample.js';
 import { openTask, placeText, segmentsOfTask, type TaskTools, taskRow } from './scoring.js';
 import { statisticsOfPart, TaskStatistics } from './statistics.js';
 
@@ -22,9 +24,11 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
       ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }
       : await score(order, segments, tools);
     const started = performance.now();
+    const places = order.haveScores ? await sampledPlaces(order) : scored.sampled;
     const part = await writePart(tools.database, order, segments, {
       inputs: scored.record.inputs,
       statistics: await statisticsOfPart(tools.database, order, segments, scored.statistics),
+      sample: places && (await publishedSample(tools.database, order, segments, places)),
     });
     // Before anything is visible: what is in the store under a key must come from the content that the key names.
     await checkUnchanged(order.files);
@@ -52,6 +56,7 @@ const NOTHING_SCORED = {
   quarantined: [],
   reasons: new Map<string, number>(),
   statistics: undefined,
+  sampled: undefined,
 };
 
 async function score(order: TaskOrder, segments: readonly Segment[], tools: TaskTools) {
@@ -61,6 +66,14 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   let anyScored = false;
   const task = await openTask(order, segments, tools);
   const statistics = new TaskStatistics(order.scoring.inputs, order.publishing.columns);
+  const sample =
+    order.sample === undefined
+      ? undefined
+      : new TaskSample(order, order.sample, {
+          inputs: task.inference.inputs,
+          outputs: order.publishing.columns,
+          filtered: order.scoring.where !== undefined,
+        });
   for await (const batch of task.batches) {
     clock.lap('read');
     const features = task.features(batch);
@@ -80,6 +93,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     anyScored ||= scored.bad.length < batch.rows;
     clock.lap('infer');
     statistics.add(features, scored, batch.rows);
+    sample?.add({ source: batch, features, scored });
     // What is counted was prepared.
     clock.lap('prepare');
     await table.append(batch, scored.outputs, scored.bad);
@@ -93,7 +107,15 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     inputs: ledgersOf(order, table.status),
     lossyCasts: [...task.lossyCasts].map(([column, values]) => ({ column, values })),
   };
-  await table.write(order, record, statistics.ofFeatures());
+  const { inputs } = task.inference;
+  const sampled = sample?.finish(segments, {
+    inputs,
+    fixedBatch: order.scoring.fixedBatch ?? null,
+  });
+  await table.write(order, record, {
+    statistics: statistics.ofFeatures(),
+    sample: sampled && encodeScored(sampled),
+  });
   clock.lap('write');
   return {
     record,
@@ -102,6 +124,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     quarantined: firstBadRows(order, table),
     reasons: countReasons(table.bad),
     statistics: statistics.ofOutputs(),
+    sampled: sampled?.places,
   };
 }
 

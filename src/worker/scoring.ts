@@ -9,6 +9,7 @@ import type { InferenceOptions } from './model-run.js';
 import { withKnownSizes } from './open-sizes.js';
 import type { BatchPlace, OrderFile, TaskOrder } from './protocol.js';
 import { readBatches, type Segment, type SourceBatch, segmentsOf } from './read.js';
+import { withRowKey } from './sample.js';
 import { treesAsSession } from './trees.js';
 
 /** What a worker lends to an attempt. */
@@ -68,7 +69,8 @@ export async function openTask(
     batches: readBatches(tools.database, segments, {
       where: scoring.where,
       batchRows: scoring.batchRows,
-      planFor: (segment) => planFeatures(segment, inputs),
+      planFor: (segment) =>
+        withRowKey(planFeatures(segment, inputs), segment, segments, order.sample?.key),
     }),
     features: (batch) => {
       arena.reset();

@@ -85,6 +85,7 @@ describe('a valid job', () => {
       },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
       statistics: [],
+      sampleRows: 4096,
       baseline: 'auto',
       gates: undefined,
       canary: false,
@@ -619,7 +620,7 @@ describe('a job from arguments', () => {
     const act = () => jobFromObject({ ...value, run: { workers: 0 }, x: 1 }, { baseDir: '/base' });
     expect(failure(act).message.split('\n')).toEqual([
       'run.workers: 0 is not allowed; expected auto or a whole number from 1 to 256',
-      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, baseline, gates, canary, run',
+      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, sample_rows, baseline, gates, canary, run',
     ]);
   });
 

@@ -90,14 +90,19 @@ describe('gc', () => {
     [6.9, true],
     [7.1, false],
   ])('of what was touched %d days ago, needed or not, keeps: %s', async (days, kept) => {
-    for (const kind of ['parts', 'scores', 'csv'] as const) {
+    for (const kind of ['parts', 'scores', 'csv', 'models'] as const) {
       const folder = output.storeFolder(kind, sha256('x'));
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, 'file'), 'x');
       age(folder, days);
     }
     const count = kept ? 0 : 1;
-    expect(await clean()).toMatchObject({ parts: count, scores: count, csv: count });
+    expect(await clean()).toMatchObject({
+      parts: count,
+      scores: count,
+      csv: count,
+      models: count,
+    });
     expect(existsSync(output.scoreFolder(sha256('x')))).toBe(kept);
   });
 
@@ -116,6 +121,22 @@ describe('gc', () => {
     expect(await clean()).toMatchObject({ parts: 0, scores: 0, csv: 0 });
     await publishStaged(output, 'run-1', { now: () => NOW, because: undefined });
     expect(await clean()).toMatchObject({ parts: 0, scores: 0, csv: 0 });
+  });
+
+  test('keeps the models that kept snapshots were scored with', async () => {
+    for (const model of ['old', 'new', 'newest']) {
+      const publication = await publicationOf({ a: [model] });
+      publication.units.get('a')!.model = [sha256(model)];
+      await publish(output, publication, await latestSnapshot(output), temporary);
+      const folder = output.storeFolder('models', sha256(model));
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'model.json'), model);
+      age(folder, 100);
+    }
+    expect(await clean(2)).toMatchObject({ snapshots: [1], models: 1 });
+    const kept = (model: string): boolean =>
+      existsSync(output.storeFolder('models', sha256(model)));
+    expect(['old', 'new', 'newest'].map(kept)).toEqual([false, true, true]);
   });
 
   test('keeps what is staged until it is discarded', async () => {

@@ -19,7 +19,7 @@ describe('scoreline gc', () => {
     expect(looked).toMatchObject({
       exit: 0,
       stdout:
-        'would remove 1 snapshot (1 to 1), 0 parts, scores of 0 tasks, 0 converted CSV files, 0 temporary folders: 1 MiB\n',
+        'would remove 1 snapshot (1 to 1), 0 parts, scores of 0 tasks, 0 converted CSV files, 0 models, 0 temporary folders: 1 MiB\n',
     });
     const { exit, report } = await command(job, 'gc', '--keep', '2');
     expect([exit, report]).toEqual([0, expect.objectContaining({ snapshots: [1], parts: 0 })]);

@@ -47,11 +47,12 @@ function count(text: string): number {
 
 async function line(report: GcReport): Promise<string> {
   const { plural } = await import('../../index.js');
-  const { snapshots, parts, scores, csv, temporary, bytes, dryRun } = report;
+  const { snapshots, parts, scores, csv, models, temporary, bytes, dryRun } = report;
   const which = snapshots.length === 0 ? '' : ` (${snapshots[0]} to ${snapshots.at(-1)})`;
   return (
     `${dryRun ? 'would remove' : 'removed'} ${plural(snapshots.length, 'snapshot')}${which}, ${plural(parts, 'part')}, ` +
-    `scores of ${plural(scores, 'task')}, ${plural(csv, 'converted CSV file')}, ${plural(temporary, 'temporary folder')}: ` +
+    `scores of ${plural(scores, 'task')}, ${plural(csv, 'converted CSV file')}, ${plural(models, 'model')}, ` +
+    `${plural(temporary, 'temporary folder')}: ` +
     `${grouped(Math.ceil(bytes / 2 ** 20))} MiB`
   );
 }

@@ -1,0 +1,344 @@
+/**
+ * The sample of a task: the rows of least hash among those that were scored, gathered while they are. It is kept beside the
+ * scores; what kept columns say of the same rows is kept beside the part.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { columnOf, type RecordBatch, textsAt } from '../base/columns.js';
+import { type Database, duckdbVersion, guardedSql, quoteName } from '../base/duckdb.js';
+import type { TensorElement } from '../base/onnx.js';
+import { HASHES, joinColumns, pickRows, rowHash, type SampleColumn } from '../explain/sample.js';
+import { decodeScored, encodePublished, type ScoredSample } from '../explain/sample-file.js';
+import { SAMPLE_FILE } from '../plan/ledger.js';
+import type { OutputBinding } from '../plan/predictions.js';
+import type { InputBinding } from '../plan/signature.js';
+import { textHash } from '../stats/category.js';
+import type { FeatureBatch, FeaturesPlan } from './features.js';
+import type { ScoredBatch } from './infer.js';
+import { distinctOutputs } from './part.js';
+import type { SampleConfig, TaskOrder } from './protocol.js';
+import { type Segment, type SourceBatch, segmentSql } from './read.js';
+
+/** The types whose keys are hashed as the numbers that they are, so that files of different ones agree. */
+const WHOLE = /^U?(?:TINY|SMALL|BIG)?INT(?:EGER)?$/;
+
+/** The types of a key column in the files of a task. */
+function keyTypes(segments: readonly Segment[], key: string): (string | undefined)[] {
+  return segments.map(({ columns }) => columns.find(({ name }) => name === key)?.type);
+}
+
+function isWholeKey(segments: readonly Segment[], key: string): boolean {
+  return keyTypes(segments, key).every((type) => type !== undefined && WHOLE.test(type));
+}
+
+/** A plan that also fetches what names a row to its sample. */
+export function withRowKey(
+  plan: FeaturesPlan,
+  segment: Segment,
+  segments: readonly Segment[],
+  key: string | undefined,
+): FeaturesPlan {
+  const type = key === undefined ? undefined : keyTypes([segment], key)[0];
+  if (key === undefined || type === undefined) return plan;
+  const isUnsigned = type === 'UBIGINT';
+  const whole = isWholeKey(segments, key);
+  const sql = whole
+    ? `coalesce(CAST(${quoteName(key)} AS ${isUnsigned ? 'UBIGINT' : 'BIGINT'}), 0)`
+    : `hash(CAST(${quoteName(key)} AS VARCHAR))`;
+  const element = whole && !isUnsigned ? ('int64' as const) : ('uint64' as const);
+  return {
+    ...plan,
+    fetch: [...plan.fetch, { name: 'row_key', sql, element }],
+    rowKey: { index: plan.fetch.length, element },
+  };
+}
+
+/** What is said of how keys were hashed: texts by DuckDB, whose hash may be another in another version. */
+function keyName(segments: readonly Segment[], key: string): string {
+  return isWholeKey(segments, key) ? key : `${key} (DuckDB ${duckdbVersion()})`;
+}
+
+/** Rows of the sample so far, in the order of the task. */
+interface Piece {
+  readonly hashes: Float64Array;
+  readonly places: Uint32Array;
+  readonly columns: readonly SampleColumn[];
+}
+
+/** A batch, and what came of it. */
+export interface SampledBatch {
+  readonly source: SourceBatch<FeaturesPlan>;
+  readonly features: FeatureBatch;
+  readonly scored: ScoredBatch;
+}
+
+/** Gathers the sample of a task, batch after batch. */
+export class TaskSample {
+  private readonly order: Pick<TaskOrder, 'files' | 'rows'>;
+  private readonly config: SampleConfig;
+  private readonly features: readonly {
+    readonly name: string;
+    readonly element: TensorElement;
+    readonly index: number;
+  }[];
+  private readonly outputs: readonly OutputBinding[];
+  private readonly salts: readonly number[];
+  private pieces: Piece[] = [];
+  private gathered = 0;
+  private bound = HASHES;
+  private rows = 0;
+
+  constructor(
+    order: Pick<TaskOrder, 'files' | 'rows'>,
+    config: SampleConfig,
+    bindings: {
+      readonly inputs: readonly InputBinding[];
+      readonly outputs: readonly OutputBinding[];
+      readonly filtered: boolean;
+    },
+  ) {
+    this.order = order;
+    this.config = config;
+    this.outputs = bindings.outputs;
+    // Where no filter decides how many rows there are, hashes that are not among the least for sure are passed over from the start.
+    const enough = config.rows + 6 * Math.sqrt(config.rows);
+    if (!bindings.filtered && order.rows > enough)
+      this.bound = Math.floor(HASHES * (enough / order.rows));
+    this.salts = order.files.map(({ path }) => Math.floor(textHash(path) / 0x200000) | 0);
+    const seen = new Set<string>();
+    let index = 0;
+    this.features = bindings.inputs.flatMap(({ element, columns }) =>
+      columns.flatMap((name) => {
+        const own = { name, element, index: index++ };
+        // A column that feeds two inputs is kept as the first has it.
+        if (seen.has(name)) return [];
+        seen.add(name);
+        return [own];
+      }),
+    );
+  }
+
+  /** Looks at a batch of which some rows were scored. */
+  add({ source, features, scored }: SampledBatch): void {
+    const hashes = this.hashesOf(source);
+    const bad = new Set(scored.bad.map(({ row }) => row));
+    this.rows += source.rows - bad.size;
+    const { bound } = this;
+    let rows = new Int32Array(source.rows);
+    let length = 0;
+    for (let row = 0; row < source.rows; row++) if (hashes[row]! <= bound) rows[length++] = row;
+    rows = rows.subarray(0, length);
+    if (bad.size > 0) rows = rows.filter((row) => !bad.has(row));
+    if (rows.length > this.config.rows) {
+      this.bound = leastBound(hashesAt(hashes, rows), this.config.rows);
+      rows = rows.filter((row) => hashes[row]! <= this.bound);
+    }
+    if (rows.length === 0) return;
+    this.pieces.push({
+      hashes: hashesAt(hashes, rows),
+      places: Uint32Array.from(rows, (row) => source.positions?.[row] ?? source.rowStart + row),
+      columns: [
+        ...this.features.map((feature) => featureRows(features.batch, feature, rows)),
+        ...this.outputRows(scored, rows),
+      ],
+    });
+    this.gathered += rows.length;
+    if (this.gathered > 2 * this.config.rows) this.cut();
+  }
+
+  private outputRows({ outputs }: ScoredBatch, rows: Int32Array): SampleColumn[] {
+    return distinctOutputs(this.outputs).map(({ name, element, width }) => {
+      const { values } = outputs.get(name)!;
+      return pickRows({ name, element, width, values }, rows);
+    });
+  }
+
+  private hashesOf({
+    batch,
+    plan,
+    rows,
+    rowStart,
+    positions,
+  }: SourceBatch<FeaturesPlan>): Float64Array {
+    const hashes = new Float64Array(rows);
+    if (plan.rowKey !== undefined) {
+      const { index, element } = plan.rowKey;
+      const keys = columnOf(batch, index, element).values as BigInt64Array;
+      const words = new Int32Array(keys.buffer, keys.byteOffset, 2 * rows);
+      for (let row = 0; row < rows; row++)
+        hashes[row] = rowHash(words[2 * row]!, words[2 * row + 1]!, 0);
+      return hashes;
+    }
+    const { files } = this.order;
+    let file = 0;
+    let start = 0;
+    for (let row = 0; row < rows; row++) {
+      const place = positions?.[row] ?? rowStart + row;
+      while (place >= start + files[file]!.rowEnd - files[file]!.rowStart) {
+        start += files[file]!.rowEnd - files[file]!.rowStart;
+        file++;
+      }
+      const inFile = files[file]!.rowStart + place - start;
+      hashes[row] = rowHash(inFile | 0, Math.floor(inFile / 2 ** 32), this.salts[file]!);
+    }
+    return hashes;
+  }
+
+  /** Puts the pieces together, and keeps the rows of least hash. */
+  private cut(): void {
+    const hashes = new Float64Array(this.gathered);
+    const places = new Uint32Array(this.gathered);
+    let at = 0;
+    for (const piece of this.pieces) {
+      hashes.set(piece.hashes, at);
+      places.set(piece.places, at);
+      at += piece.hashes.length;
+    }
+    if (hashes.length > this.config.rows) this.bound = leastBound(hashes, this.config.rows);
+    const rows = Int32Array.from(hashes.keys()).filter((row) => hashes[row]! <= this.bound);
+    const columns = (this.pieces[0]?.columns ?? []).flatMap((_, i) => {
+      const joined = joinColumns(this.pieces.map((piece) => piece.columns[i]!));
+      return joined === undefined ? [] : [pickRows(joined, rows)];
+    });
+    this.pieces = [
+      {
+        hashes: hashesAt(hashes, rows),
+        places: Uint32Array.from(rows, (row) => places[row]!),
+        columns,
+      },
+    ];
+    this.gathered = rows.length;
+  }
+
+  /** Up to which hash the sample has all rows. */
+  private boundOf(hashes: readonly number[]): number {
+    if (hashes.length === this.rows) return HASHES;
+    // Fewer than wanted, because many rows were set aside: those that were looked for are all there.
+    return hashes.length < this.config.rows ? this.bound : hashes.at(-1)!;
+  }
+
+  /** The sample; `segments` are those of the task. */
+  finish(
+    segments: readonly Segment[],
+    model: Pick<ScoredSample, 'inputs' | 'fixedBatch'>,
+  ): ScoredSample {
+    this.cut();
+    const { hashes, places, columns } = this.pieces[0]!;
+    const order = [...hashes.keys()]
+      .sort((a, b) => hashes[a]! - hashes[b]! || a - b)
+      .slice(0, this.config.rows);
+    const sorted = columns.map((column) => pickRows(column, order));
+    const { key } = this.config;
+    return {
+      ...model,
+      rows: this.rows,
+      key: key === undefined ? null : keyName(segments, key),
+      bound: this.boundOf(order.map((row) => hashes[row]!)),
+      hashes: Float64Array.from(order, (row) => hashes[row]!),
+      places: Uint32Array.from(order, (row) => places[row]!),
+      features: sorted.slice(0, this.features.length),
+      outputs: sorted.slice(this.features.length),
+    };
+  }
+}
+
+/** The least number that so many hashes do not exceed. */
+function leastBound(hashes: Float64Array, rows: number): number {
+  return hashes.slice().sort()[rows - 1]!;
+}
+
+function hashesAt(hashes: Float64Array, rows: Int32Array): Float64Array {
+  const found = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) found[i] = hashes[rows[i]!]!;
+  return found;
+}
+
+function featureRows(
+  batch: RecordBatch,
+  { name, element, index }: TaskSample['features'][number],
+  rows: Int32Array,
+): SampleColumn {
+  if (element === 'utf8') {
+    const { texts, width } = textsAt(batch, index, rows);
+    return { name, element, width, values: texts };
+  }
+  const { values, list } = columnOf(batch, index, element === 'float16' ? 'uint16' : element);
+  return pickRows({ name, element, width: list?.width ?? 1, values }, rows);
+}
+
+/** The places of the sampled rows of scores that are there already; undefined where none were sampled. */
+export async function sampledPlaces(order: TaskOrder): Promise<Uint32Array | undefined> {
+  try {
+    return decodeScored(await readFile(join(order.scoreFolder, SAMPLE_FILE)))?.places;
+  } catch {
+    // Without it nothing is explained: that is no reason not to publish. Damage is for `verify` to find.
+    return undefined;
+  }
+}
+
+/** How many kept columns of texts are in a sample. */
+const KEPT_COLUMNS = 16;
+
+/** What kept columns say of the sampled rows of a task, as the bytes of the file beside its part. */
+export async function publishedSample(
+  database: Database,
+  order: TaskOrder,
+  segments: readonly Segment[],
+  places: Uint32Array,
+): Promise<Uint8Array> {
+  const { keep, columns } = order.publishing;
+  const key = order.sample?.key;
+  const texts = keep
+    .filter(({ name, type }) => name !== key && (type === 'VARCHAR' || type.startsWith('ENUM')))
+    .slice(0, KEPT_COLUMNS)
+    .map(({ name }) => name);
+  const found = await textsOfRows(database, segments, {
+    names: key === undefined ? texts : [...texts, key],
+    places,
+    rows: order.rows,
+  });
+  const kept = texts.map((name, i): SampleColumn => {
+    return { name, element: 'utf8', width: 1, values: found[i]! };
+  });
+  const keys =
+    key === undefined
+      ? null
+      : { name: key, element: 'utf8' as const, width: 1, values: found.at(-1)! };
+  return encodePublished({ columns, kept, keys }, places.length);
+}
+
+/** Columns as texts, of the rows of a task at some places, in the order of the places. */
+async function textsOfRows(
+  database: Database,
+  segments: readonly Segment[],
+  of: { readonly names: readonly string[]; readonly places: Uint32Array; readonly rows: number },
+): Promise<(string | null)[][]> {
+  const { names, places, rows } = of;
+  if (names.length === 0 || places.length === 0) return names.map(() => []);
+  const picked = new Uint8Array(rows);
+  for (const place of places) picked[place] = 1;
+  await database.run('CREATE OR REPLACE TEMP TABLE sampled (picked BOOLEAN)');
+  const appender = await database.appender('sampled');
+  appender.append([{ element: 'bool', width: 1, values: picked }], 0, rows);
+  appender.close();
+  const inner = segments
+    .map((segment) =>
+      segmentSql(
+        segment,
+        names.map((name, i) => `CAST(${quoteName(name)} AS VARCHAR) AS t${i}`),
+      ),
+    )
+    .join(' UNION ALL ');
+  const outer = names.map((_, i) => guardedSql(`t${i}`, false)).join(', ');
+  const texts = names.map((): (string | null)[] => []);
+  const sql = `SELECT ${outer} FROM (${inner}) POSITIONAL JOIN sampled WHERE picked`;
+  for await (const chunk of database.chunks(sql, false)) {
+    names.forEach((_, i) => {
+      texts[i]!.push(...chunk.texts(i));
+    });
+  }
+  await database.run('DROP TABLE sampled');
+  // Rows came in the order of the task.
+  const rank = new Map([...places].sort((a, b) => a - b).map((place, i) => [place, i]));
+  return texts.map((column) => Array.from(places, (place) => column[rank.get(place)!] ?? null));
+}
