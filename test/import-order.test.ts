@@ -92,6 +92,7 @@ const ORDER = `
   report/page-columns.ts
   report/page-judged.ts
   report/page-run.ts
+  report/page-why.ts
   report/page.ts
   report/trend.ts
 

@@ -143,15 +143,17 @@ export function targetName({ column, measure, share, label }: Target): string {
   return `Share of ${name} "${shown(label ?? '', 40)}"`;
 }
 
-/** Decimal places with which the largest part of a change has two digits that count. */
+/** Decimal places with which the largest part of a change has two digits that count, or three from 10 to 100. */
 function decimals(largest: number): number {
   if (!(largest > 0)) return 2;
-  return Math.min(12, Math.max(0, 1 - Math.floor(Math.log10(largest))));
+  const power = Math.floor(Math.log10(largest));
+  return power === 1 ? 1 : Math.min(12, Math.max(0, 1 - power));
 }
 
 function percent(share: number): string {
   const value = share * 100;
-  return `${plain(value === 0 ? '0' : value.toPrecision(2))} %`;
+  // Never 1.0e+2.
+  return `${plain(String(Number(value.toPrecision(value < 99 ? 2 : 3))))} %`;
 }
 
 /** A number as text, its minus a sign that is as wide as a plus. */

@@ -234,3 +234,54 @@ export function trendChart({
     html`<line class="limit" x1="${left}" x2="${WIDTH}" y1="${y(limit).toFixed(1)}" y2="${y(limit).toFixed(1)}"/>`;
   return html`<svg viewBox="0 0 ${WIDTH} ${height}" role="group" aria-label="${label}">${axis}${most}<path class="now line" d="${path ?? ''}"/>${dots}</svg>`;
 }
+
+/** A step of a waterfall. */
+export interface WaterfallPart {
+  readonly name: string;
+  readonly change: number;
+}
+
+const STEP = 30;
+const NAMES = 250;
+
+/** How parts lead from one value to another, one after the other. */
+export function waterfallChart({
+  before,
+  now,
+  parts,
+  label,
+}: {
+  readonly before: number;
+  readonly now: number;
+  readonly parts: readonly WaterfallPart[];
+  readonly label: string;
+}): Html {
+  const width = 760;
+  const levels = [before];
+  for (const { change } of parts) levels.push(levels.at(-1)! + change);
+  const x = scaleLinear(
+    [Math.min(...levels, now), Math.max(...levels, now)],
+    [NAMES + 20, width - 90],
+  );
+  const height = (parts.length + 2) * STEP + 6;
+  const row = (
+    index: number,
+    of: {
+      readonly name: string;
+      readonly kind: string;
+      readonly from: number;
+      readonly to: number;
+      readonly text: string;
+    },
+  ): Html => {
+    const [left, right] = [Math.min(x(of.from), x(of.to)), Math.max(x(of.from), x(of.to))];
+    const y = index * STEP + 6;
+    return html`<text class="name" x="0" y="${y + 15}">${of.name}</text><rect class="${of.kind}" x="${left.toFixed(1)}" y="${y}" width="${Math.max(right - left, 2).toFixed(1)}" height="${STEP - 9}"/><text x="${(right + 6).toFixed(1)}" y="${y + 15}">${of.text}</text>`;
+  };
+  const steps = parts.map(({ name, change }, i) => {
+    const [from, to] = [levels[i]!, levels[i + 1]!];
+    const text = `${change < 0 ? '−' : '+'}${shortNumber(Math.abs(change))}`;
+    return row(i + 1, { name, kind: change < 0 ? 'down' : 'up', from, to, text });
+  });
+  return html`<svg class="waterfall" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${row(0, { name: 'baseline', kind: 'total', from: before, to: before, text: shortNumber(before) })}${steps}${row(parts.length + 1, { name: 'now', kind: 'total', from: now, to: now, text: shortNumber(now) })}</svg>`;
+}

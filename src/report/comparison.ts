@@ -3,6 +3,8 @@ import { shown } from '../base/errors.js';
 import { grouped } from '../base/grouped.js';
 import type { Statistics } from '../stats/column.js';
 import { SURE } from '../stats/gate-settings.js';
+import { explanationLines } from './explanation.js';
+import type { Explanation } from './explanation-schema.js';
 import { columnReports } from './quality.js';
 import type { QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
@@ -24,6 +26,8 @@ export interface ComparisonReport {
   /** Columns that only one side has. */
   readonly onlyBaseline: readonly string[];
   readonly onlyCurrent: readonly string[];
+  /** Why scores differ; null where that was not asked for. */
+  readonly explanation: Explanation | null;
 }
 
 /** Statistics, what they are of, and the names of the partitions where they have any. */
@@ -35,7 +39,11 @@ interface ComparedSide {
 }
 
 /** Compares two sides. Columns that name partitions differ by their nature. */
-export function comparisonReport(baseline: ComparedSide, current: ComparedSide): ComparisonReport {
+export function comparisonReport(
+  baseline: ComparedSide,
+  current: ComparedSide,
+  explanation: Explanation | null,
+): ComparisonReport {
   const folders = [...baseline.names, ...current.names].flatMap((unit) => unit.split('/'));
   const ignored = new Set(
     folders.flatMap((folder) =>
@@ -54,6 +62,7 @@ export function comparisonReport(baseline: ComparedSide, current: ComparedSide):
       .toSorted((a, b) => Number(a.ignored) - Number(b.ignored) || distance(b) - distance(a)),
     onlyBaseline: before.filter((name) => !both.includes(name)),
     onlyCurrent: now.filter((name) => !both.includes(name)),
+    explanation,
   };
 }
 
@@ -140,13 +149,22 @@ export function comparisonLines(report: ComparisonReport): {
     names.length === 0 ? [] : [`${what}  ${names.map((name) => shown(name, 40)).join(', ')}`];
   const more = columns.length - COLUMNS_SHOWN;
   return {
-    above: [`baseline   ${side(baseline)}`, `current    ${side(current)}`, summaryOf(report)],
+    above: [
+      `baseline   ${side(baseline)}`,
+      `current    ${side(current)}`,
+      summaryOf(report),
+      ...whyOf(report),
+    ],
     below: [
       ...(more > 0 ? [`… and ${plural(more, 'column')} that moved less; --json has all`] : []),
       ...only(onlyBaseline, 'only in the baseline'),
       ...only(onlyCurrent, 'only now'),
     ],
   };
+}
+
+function whyOf({ explanation }: ComparisonReport): string[] {
+  return explanation === null ? [] : explanationLines(explanation);
 }
 
 /** A column whose values moved by more than this is worth a word: below it nobody acts. */

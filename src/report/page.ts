@@ -7,6 +7,7 @@ import { type Content, type Html, html } from './html.js';
 import { distributionsSection, featuresSection } from './page-columns.js';
 import { gatesSection, ledgerSection, setAsideSection } from './page-judged.js';
 import { provenanceSection, type TaskEvent, timeSection } from './page-run.js';
+import { whySection } from './page-why.js';
 import type { QualityReport } from './quality-schema.js';
 import { plural, type RunReport } from './report.js';
 import { STYLE } from './style.js';
@@ -31,6 +32,7 @@ export function runPage(input: PageInput): string {
       ledgerSection(run),
       distributionsSection(quality),
       featuresSection(quality),
+      whySection(quality),
       flipsSection(quality),
       setAsideSection(run),
       timeSection(input),
@@ -80,7 +82,8 @@ function heading({ run, quality }: PageInput): Html {
 }
 
 /** What a person wants to know first: how the predictions moved. */
-function sentenceOf({ columns, baseline, judged }: QualityReport): string {
+function sentenceOf({ columns, baseline, judged, explanation }: QualityReport): string {
+  if (explanation?.sentence != null) return explanation.sentence;
   if (judged === null) return 'Nothing new was judged.';
   const outputs = columns.filter(({ role }) => role === 'output');
   if (baseline === null)

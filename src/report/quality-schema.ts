@@ -1,5 +1,6 @@
 /** The schema of `report.json`: what was scored, how it differs from what it is compared with, and what the gates say. */
 import * as z from 'zod';
+import { explanationSchema } from './explanation-schema.js';
 
 /** The number of the format. */
 export const REPORT_FORMAT = 1;
@@ -189,6 +190,9 @@ export const qualitySchema = z
     flips: flipsSchema
       .nullable()
       .describe('What changed for the same key; null where it was not compared.'),
+    explanation: explanationSchema
+      .nullable()
+      .describe('Why scores moved; null without a baseline, or where the job keeps no sample.'),
   })
   .meta({
     title: 'scoreline report',

@@ -15,6 +15,7 @@ import { type GateResult, SURE } from '../stats/gate-settings.js';
 import { histogramOf } from '../stats/histogram.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf } from '../stats/numeric.js';
+import { explanationLines } from './explanation.js';
 import type { QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
 
@@ -191,6 +192,7 @@ export function qualityLines(report: QualityReport): string[] {
   return [
     `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${mode}`,
     ...alarms.map((gate) => `gate       ${lineOfGate(gate, baseline?.label)}`),
+    ...(report.explanation === null ? [] : explanationLines(report.explanation)),
     ...(moved === '' ? [] : [`changes    ${moved}`]),
   ];
 }

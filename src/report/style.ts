@@ -3,9 +3,9 @@
 /** Colours: of the two sides blue and grey, which the colour-blind tell apart; what is wrong is also said in words. */
 export const STYLE = `
 :root{color-scheme:light dark;--ink:#1b2330;--soft:#55606f;--line:#d9dee5;--back:#fff;--panel:#f5f7fa;--now:#0b66c3;--now-fill:#0b66c338;
---then:#76808f;--then-fill:#9aa3b059;--pass:#1a6b4f;--warn:#8a5a00;--fail:#b3261e}
+--then:#76808f;--then-fill:#9aa3b059;--pass:#1a6b4f;--warn:#8a5a00;--fail:#b3261e;--down:#b0541a}
 @media (prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#a4aebb;--line:#37404d;--back:#12161c;--panel:#1b212a;--now:#6cb2ff;--now-fill:#6cb2ff40;
---then:#a8b1be;--then-fill:#a8b1be40;--pass:#6fd3ac;--warn:#f0c060;--fail:#ff9a90}}
+--then:#a8b1be;--then-fill:#a8b1be40;--pass:#6fd3ac;--warn:#f0c060;--fail:#ff9a90;--down:#f0a467}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
 main,header,footer{max-width:70rem;margin:0 auto;padding:0 1.25rem}
@@ -40,6 +40,7 @@ svg text{fill:var(--soft);font-size:11px;font-family:inherit}
 .line{fill:none}
 .axis{stroke:var(--line);stroke-width:1}
 .task{fill:var(--now-fill);stroke:var(--now)}
+.up{fill:var(--now)}.down{fill:var(--down)}.total{fill:var(--then)}svg text.name{fill:var(--ink)}
 .dot{fill:var(--back);stroke:var(--now);stroke-width:2}.dot.warn{stroke:var(--warn);fill:var(--warn)}.dot.fail{stroke:var(--fail);fill:var(--fail)}
 .limit{stroke:var(--fail);stroke-width:1.5;stroke-dasharray:5 4}
 .bar{fill:var(--now)}.bar2{fill:var(--then)}

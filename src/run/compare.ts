@@ -6,7 +6,10 @@ import { partitionValues } from '../plan/dataset.js';
 import type { Manifest, UnitRecord } from '../plan/manifest.js';
 import { isSelected, type Selection } from '../plan/selection.js';
 import { type ComparisonReport, comparisonReport } from '../report/comparison.js';
+import { notExplained } from '../report/explanation.js';
+import type { Explanation } from '../report/explanation-schema.js';
 import { readBaseline } from './baseline-file.js';
+import { explainApart } from './explain.js';
 import { isRunId, readHistory } from './history.js';
 import { latestSnapshot, readSnapshot, type Snapshot, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
@@ -21,21 +24,48 @@ export interface Side {
   readonly partitions: Selection['partitions'];
 }
 
-/** Statistics, and what they are of. */
-type Found = Parameters<typeof comparisonReport>[0];
+/** Statistics, what they are of, and the units where it is not a saved baseline. */
+type Found = Parameters<typeof comparisonReport>[0] & {
+  readonly units: readonly UnitRecord[] | undefined;
+};
+
+/** How long an explanation may take: somebody waits for it. */
+const EXPLAIN_MS = 5_000;
 
 /**
- * Compares two sides from the statistics that are kept: no data is read. Throws `usage` for a side that is not there, `input` when
- * nothing is published or some statistics are not kept.
+ * Compares two sides from the statistics that are kept, and explains from samples and models that are kept why scores differ: no
+ * data is read. Throws `usage` for a side that is not there, `input` when nothing is published or some statistics are not kept.
  */
 export async function compare(
   output: Output,
   sides: { readonly baseline: Side; readonly current: Side },
+  { why }: { readonly why: boolean },
 ): Promise<ComparisonReport> {
   const reader = new StatisticsReader(output);
   const baseline = await findSide(output, sides.baseline, reader);
   const current = await findSide(output, sides.current, reader);
-  return comparisonReport(baseline, current);
+  const explanation = why ? await explanationOf({ output, reader, baseline, current }) : null;
+  return comparisonReport(baseline, current, explanation);
+}
+
+async function explanationOf({
+  output,
+  reader,
+  baseline,
+  current,
+}: {
+  readonly output: Output;
+  readonly reader: StatisticsReader;
+  readonly baseline: Found;
+  readonly current: Found;
+}): Promise<Explanation> {
+  if (baseline.units === undefined || current.units === undefined)
+    return notExplained('a saved baseline holds no rows');
+  return explainApart({
+    ...{ output, reader, budgetMs: EXPLAIN_MS },
+    baseline: baseline.units,
+    current: current.units,
+  });
 }
 
 async function findSide(output: Output, side: Side, reader: StatisticsReader): Promise<Found> {
@@ -46,7 +76,7 @@ async function findSide(output: Output, side: Side, reader: StatisticsReader): P
         'usage',
         `${shown(side.name)}: a saved baseline has no partitions to choose from`,
       );
-    return { label, statistics, partitions: units, names: [] };
+    return { label, statistics, partitions: units, names: [], units: undefined };
   }
   const { label, manifest } = await findManifest(output, side.name);
   const chosen = chosenUnits(manifest, side, label);
@@ -64,6 +94,7 @@ async function findSide(output: Output, side: Side, reader: StatisticsReader): P
     statistics: found.statistics,
     partitions: chosen.size,
     names: [...chosen.keys()],
+    units: [...chosen.values()],
   };
 }
 

@@ -6,21 +6,20 @@ import { canonicalJson } from '../base/hash.js';
 import { decodePublished } from '../explain/sample-file.js';
 import { type ExplainedColumn, targetsOf } from '../explain/targets.js';
 import { SAMPLE_FILE } from '../plan/ledger.js';
-import type { UnitRecord } from '../plan/manifest.js';
 import { explanationOf, notExplained, nothingMoved } from '../report/explanation.js';
 import type { Explanation } from '../report/explanation-schema.js';
 import type { ExplainOrderSide } from '../worker/protocol.js';
 import { isLabel } from './gate-columns.js';
 import { modelFile, modelKey, readModelRecord } from './model-store.js';
 import { askPatiently, Pool, WorkerDied } from './pool.js';
-import type { StatisticsReader } from './statistics.js';
+import type { StatisticsReader, UnitParts } from './statistics.js';
 import type { Output } from './store.js';
 
 /** What to explain: units, and those that they are compared with. */
 export interface ExplainInput {
   readonly output: Output;
-  readonly baseline: readonly UnitRecord[];
-  readonly current: readonly UnitRecord[];
+  readonly baseline: readonly UnitParts[];
+  readonly current: readonly UnitParts[];
   readonly reader: StatisticsReader;
   readonly pool: () => Pool;
   /** How long it may take, about. */
@@ -117,8 +116,8 @@ export async function explainApart(input: Omit<ExplainInput, 'pool'>): Promise<E
   });
 }
 
-function isSame(baseline: readonly UnitRecord[], current: readonly UnitRecord[]): boolean {
-  const keys = (units: readonly UnitRecord[]): string =>
+function isSame(baseline: readonly UnitParts[], current: readonly UnitParts[]): boolean {
+  const keys = (units: readonly UnitParts[]): string =>
     canonicalJson(units.flatMap(({ parts }) => parts.map(({ key }) => key)).sort());
   return keys(baseline) === keys(current);
 }
@@ -129,7 +128,7 @@ interface Side {
 }
 
 /** What the store has of some units; a text says what it lacks. */
-async function sideOf(output: Output, units: readonly UnitRecord[]): Promise<Side | string> {
+async function sideOf(output: Output, units: readonly UnitParts[]): Promise<Side | string> {
   const parts = units.flatMap((unit) => unit.parts);
   const models = new Set(
     units.filter(({ parts: own }) => own.length > 0).map(({ model }) => modelKey(model)),

@@ -4,6 +4,8 @@ import { canonicalJson } from '../base/hash.js';
 import type { JobGates } from '../plan/gate-schema.js';
 import type { Ledger } from '../plan/ledger.js';
 import { type UnitRecord, unitOf } from '../plan/manifest.js';
+import { notExplained } from '../report/explanation.js';
+import type { Explanation } from '../report/explanation-schema.js';
 import { columnReports, gateReport, lineOfGate } from '../report/quality.js';
 import { type QualityReport, REPORT_FORMAT } from '../report/quality-schema.js';
 import type { Flips } from '../stats/flips.js';
@@ -16,6 +18,7 @@ import {
 import { judgeGates, verdictOf } from '../stats/gates.js';
 import { type Comparison, comparisonsOf } from './baseline.js';
 import { type Baseline, readBaseline } from './baseline-file.js';
+import { explain, explainBudgetMs } from './explain.js';
 import { flipsOf, labelFlips } from './flips.js';
 import { type EarlierValues, earlierValues } from './history-values.js';
 import type { Pool } from './pool.js';
@@ -31,6 +34,8 @@ export interface ReviewScope {
   readonly pool: () => Pool;
   readonly runId: string;
   readonly ledger: Ledger;
+  /** How long the run has taken so far: an explanation may take a share of it. */
+  readonly elapsedMs: () => number;
 }
 
 /** What the gates say of a publication: the report, and a line for each gate that stands against it. */
@@ -72,6 +77,7 @@ export function emptyReport(about: {
     gates: [],
     columns: [],
     flips: null,
+    explanation: null,
   };
 }
 
@@ -101,7 +107,34 @@ export async function review(
   if (news.size === 0) return { report: empty, against: [] };
   const flips = await flipsOf(news, latest, scope);
   const judged = await judgeAll(scope, { news, latest, flips, part: false });
-  return reportOf(empty, judged, { partitions: news.size, flips });
+  const {
+    shown: worst,
+    report,
+    against,
+  } = reportOf(empty, judged, {
+    partitions: news.size,
+    flips,
+  });
+  const explanation = await explanationFor(worst, scope);
+  return { report: { ...report, explanation }, against };
+}
+
+/** Why what is shown differs from its baseline; null where there is none, or the job keeps no sample. */
+async function explanationFor(
+  { comparison, baseline }: Judged,
+  { prepared, output, pool, elapsedMs }: ReviewScope,
+): Promise<Explanation | null> {
+  if (baseline === undefined || prepared.job.sampleRows === 0) return null;
+  if (!('units' in comparison.baseline)) return notExplained('a saved baseline holds no rows');
+  return explain({
+    output,
+    baseline: comparison.baseline.units,
+    current: [...comparison.current.values()],
+    reader: new StatisticsReader(output),
+    pool,
+    budgetMs: explainBudgetMs(elapsedMs()),
+    sampleRows: prepared.job.sampleRows,
+  });
 }
 
 /**
@@ -109,7 +142,7 @@ export async function review(
  * stands against it, and what `review` throws.
  */
 export async function reviewPart(
-  scope: Omit<ReviewScope, 'pool'>,
+  scope: Omit<ReviewScope, 'pool' | 'elapsedMs'>,
   parts: ReadonlyMap<string, UnitParts>,
   latest: Snapshot | undefined,
 ): Promise<void> {
@@ -248,7 +281,7 @@ function reportOf(
   empty: QualityReport,
   judged: readonly Judged[],
   { partitions, flips }: { readonly partitions: number; readonly flips: Flips | undefined },
-): Review {
+): Review & { readonly shown: Judged } {
   const rank = ({ status }: GateResult): number => ORDER.indexOf(status);
   const names = [...new Set(judged.flatMap(({ results }) => results.map(({ gate }) => gate)))];
   const gates = names.map((name) => {
@@ -285,7 +318,7 @@ function reportOf(
     .map(({ each, result }) =>
       lineOfGate(gateReport(result, each.comparison.day), each.baseline?.label),
     );
-  return { report, against };
+  return { report, against, shown: shownOf };
 }
 
 function isWorse(a: GateResult, b: GateResult): boolean {

@@ -319,6 +319,7 @@ async function scoreAndPublish(
   throwIfInterrupted(options);
   const scope = {
     ...{ output, temporary, prepared, pool, base, ledger: all, runId: progress.runId },
+    elapsedMs: () => performance.now() - progress.startedMs,
     // Bad rows that are published already were looked at: a person may have published them.
     tooMany:
       tooMany(all) === undefined
@@ -341,7 +342,12 @@ async function judgePart(
   parts: ReadonlyMap<string, StoredPart>,
   { base, progress }: { readonly base: Snapshot | undefined; readonly progress: Progress },
 ): Promise<void> {
-  const units = new Map([...parts].map(([unit, { part }]) => [unit, { parts: [part] }]));
+  const units = new Map(
+    [...parts].map(([unit, { part }]) => [
+      unit,
+      { parts: [part], model: [...scope.prepared.model.sha256] },
+    ]),
+  );
   const ledger = sumLedgers([...parts.values()].map(({ part }) => part.ledger));
   try {
     await reviewPart({ ...scope, ledger }, units, base);

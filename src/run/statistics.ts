@@ -8,8 +8,8 @@ import { mergeStatistics, type Statistics } from '../stats/column.js';
 import { parseStatistics } from '../stats/parse.js';
 import type { Output } from './store.js';
 
-/** The tasks of a unit, or some of them. */
-export type UnitParts = Pick<UnitRecord, 'parts'>;
+/** The tasks of a unit, or some of them, and the model that scored them. */
+export type UnitParts = Pick<UnitRecord, 'parts' | 'model'>;
 
 /** The statistics of some units together; units without any are not counted. */
 export interface UnitsStatistics {

@@ -244,6 +244,6 @@ test('quantiles and shares of labels are split too', async () => {
   expect(rate!.crossover.total.change).toBeCloseTo(late(1) - late(0), 10);
   expect(rate!.features[0]!.features).toEqual(['a']);
   expect(sentenceOf(found, rate!)).toMatch(
-    /^Share of label "late" rose by \d+ points \(\d+ % → \d+ %\): \+\d+ from a\.$/,
+    /^Share of label "late" rose by [\d.]+ points \(\d+ % → \d+ %\): \+\d+ from a\.$/,
   );
 });

@@ -8,6 +8,7 @@ import { withOutput } from '../with-output.js';
 interface CompareOptions extends TerminalOptions {
   readonly baseline: readonly string[];
   readonly current: readonly string[];
+  readonly why: boolean;
 }
 
 /** Adds the command. */
@@ -19,7 +20,7 @@ export function addCompare(program: Command, exit: (code: number) => void): void
       .description(
         'Shows how the columns of two sides differ: each is latest, previous, the number of a snapshot, the id of a run ' +
           '(what it published or staged), or a file of "scoreline baseline save". Without sides: previous and latest; with ' +
-          'partitions: both latest. No data is read: the statistics that are kept of every task are enough.',
+          'partitions: both latest. No data is read: the statistics and samples that are kept of every task are enough.',
       )
       .option(
         '--baseline <name=value>',
@@ -32,7 +33,8 @@ export function addCompare(program: Command, exit: (code: number) => void): void
         'of the current side only partitions with this value (repeatable)',
         collect,
         [],
-      ),
+      )
+      .option('--no-why', 'do not look for why scores differ'),
   ).action(
     async (
       folder: string,
@@ -46,16 +48,20 @@ export function addCompare(program: Command, exit: (code: number) => void): void
             '../../index.js'
           );
           const hasParts = options.baseline.length > 0 || options.current.length > 0;
-          const report = await compare(output, {
-            baseline: {
-              name: baseline ?? (hasParts ? 'latest' : 'previous'),
-              partitions: partitionsOf('--baseline', options.baseline),
+          const report = await compare(
+            output,
+            {
+              baseline: {
+                name: baseline ?? (hasParts ? 'latest' : 'previous'),
+                partitions: partitionsOf('--baseline', options.baseline),
+              },
+              current: {
+                name: current ?? 'latest',
+                partitions: partitionsOf('--current', options.current),
+              },
             },
-            current: {
-              name: current ?? 'latest',
-              partitions: partitionsOf('--current', options.current),
-            },
-          });
+            { why: options.why },
+          );
           const { above, below } = comparisonLines(report);
           const lines = [...above, ...table(comparisonCells(report), [0, 1, 7]), ...below];
           terminal.result(lines, report);
