@@ -109,6 +109,18 @@ describe('what of the values is the cause is said', () => {
   });
 });
 
+test('a category that all rows have is a whole share, a rare one has two digits', async () => {
+  const model = modelOf('month', ['m'], (m) => 3 * m);
+  const column = (value: number): number[] => new Array(ROWS).fill(value);
+  const found = await explained(
+    { sample: sampleOf({ m: column(1) }), model },
+    { sample: sampleOf({ m: column(7) }), model },
+  );
+  expect(sentenceOf(found, changeOf(found))).toBe(
+    'Mean score rose by 18 (3 → 21): +18 from m "7", new (0 % → 100 %).',
+  );
+});
+
 describe('with keys', () => {
   test('rows that came, went and changed have their shares, which add up', async () => {
     const columns = made(900);
