@@ -10,6 +10,8 @@ export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
 export { partitionsOf, type SelectionOptions, selectionOf } from './plan/selection.js';
 export { type ComparisonReport, comparisonCells, comparisonLines } from './report/comparison.js';
+export { explanationLines } from './report/explanation.js';
+export type { Explanation } from './report/explanation-schema.js';
 export {
   type ActReport,
   actLines,
@@ -20,6 +22,7 @@ export {
 export { type SavedBaseline, saveBaseline } from './run/baseline-file.js';
 export { baselineFrom } from './run/baseline-from.js';
 export { compare, type Side } from './run/compare.js';
+export { explainApart } from './run/explain.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';

@@ -65,7 +65,7 @@ export function namedParts(explained: Explained, change: ExplainedChange): Named
   ].filter((part) => part.change !== 0);
   const largest = Math.max(0, ...all.map((part) => Math.abs(part.change)));
   const isNamed = (part: NamedPart): boolean =>
-    Math.abs(part.change) >= LEAST_PART * largest && Math.abs(part.change) > 2 * part.error;
+    Math.abs(part.change) >= LEAST_PART * largest && Math.abs(part.change) > SURE * part.error;
   const sorted = all.toSorted((a, b) => Math.abs(b.change) - Math.abs(a.change));
   const named: NamedPart[] = [];
   let features = 0;
@@ -152,8 +152,8 @@ function decimals(largest: number): number {
 
 function percent(share: number): string {
   const value = share * 100;
-  // Never 1.0e+2.
-  return `${plain(String(Number(value.toPrecision(value < 99 ? 2 : 3))))} %`;
+  const text = value === 0 || value >= 9.95 ? value.toFixed(0) : value.toPrecision(2);
+  return `${plain(text)} %`;
 }
 
 /** A number as text, its minus a sign that is as wide as a plus. */

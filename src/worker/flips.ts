@@ -10,15 +10,17 @@ import type { FlipsOrder } from './protocol.js';
  */
 export async function compareByKey(database: Database, order: FlipsOrder): Promise<Flips> {
   const { key, columns } = order;
-  const sides = {
-    before: await sideOf(database, order, order.before),
-    now: await sideOf(database, order, order.now),
-  };
-  const lacking = (side: Side): FlipColumn[] => columns.filter(({ name }) => !side.has.has(name));
-  const absent = new Set([...lacking(sides.before), ...lacking(sides.now)].map(({ name }) => name));
-  const compared = columns.filter(({ name }) => !absent.has(name));
   const what = `predictions by key "${shown(key)}"`;
   try {
+    const sides = {
+      before: await sideOf(database, order, order.before),
+      now: await sideOf(database, order, order.now),
+    };
+    const lacking = (side: Side): FlipColumn[] => columns.filter(({ name }) => !side.has.has(name));
+    const absent = new Set(
+      [...lacking(sides.before), ...lacking(sides.now)].map(({ name }) => name),
+    );
+    const compared = columns.filter(({ name }) => !absent.has(name));
     const select = (side: Side): string => side.select(compared);
     await database.run(
       `CREATE OR REPLACE TEMP TABLE joined AS

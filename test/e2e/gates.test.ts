@@ -44,7 +44,10 @@ describe('gates', () => {
     expect([second.exit, second.report.verdict, second.report.gates]).toEqual([
       0,
       'pass',
-      [expect.stringContaining('against what was published before, 400 rows')],
+      [
+        expect.stringContaining('against what was published before, 400 rows'),
+        expect.stringMatching(/^why {8}/),
+      ],
     ]);
     const before = job.manifest();
 

@@ -109,6 +109,18 @@ describe('what of the values is the cause is said', () => {
   });
 });
 
+test('a category that all rows have is a whole share, a rare one has two digits', async () => {
+  const model = modelOf('month', ['m'], (m) => 3 * m);
+  const column = (value: number): number[] => new Array(ROWS).fill(value);
+  const found = await explained(
+    { sample: sampleOf({ m: column(1) }), model },
+    { sample: sampleOf({ m: column(7) }), model },
+  );
+  expect(sentenceOf(found, changeOf(found))).toBe(
+    'Mean score rose by 18 (3 → 21): +18 from m "7", new (0 % → 100 %).',
+  );
+});
+
 describe('with keys', () => {
   test('rows that came, went and changed have their shares, which add up', async () => {
     const columns = made(900);
@@ -244,6 +256,6 @@ test('quantiles and shares of labels are split too', async () => {
   expect(rate!.crossover.total.change).toBeCloseTo(late(1) - late(0), 10);
   expect(rate!.features[0]!.features).toEqual(['a']);
   expect(sentenceOf(found, rate!)).toMatch(
-    /^Share of label "late" rose by [\d.]+ points \(\d+ % → \d+ %\): \+\d+ from a\.$/,
+    /^Share of label "late" rose by [\d.]+ points \([\d.]+ % → [\d.]+ %\): \+[\d.]+ from a\.$/,
   );
 });
