@@ -425,11 +425,12 @@ export function drawChains(random: Random): DrawnEnsemble {
 
 /** Small whole numbers, of which ONNX Runtime makes a mask, or any numbers, or many. */
 function drawMembers(random: Random, pool: Floats): number[] {
-  const count = random.pick([1, 2, 5, 20, 40]);
-  const isSmall = random.next() < 0.5;
+  const count = random.pick([1, 2, 5, 20, 30, 40]);
+  const isSmall = random.next() < 0.8;
   const least = random.pick([0, 1]);
+  const most = random.pick([7, 25, 30, 30, 40, 70]);
   return Array.from({ length: count }, () =>
-    isSmall ? random.whole(least, random.pick([7, 30, 40, 70])) : random.pick([...pool]),
+    isSmall ? random.whole(least, most) : random.pick([...pool]),
   );
 }
 
@@ -450,7 +451,7 @@ export function drawRows(
       value = kind < 0.3 ? after(precision, value) : before(precision, value);
     } else if (kind > 0.98) value = random.pick([Infinity, -Infinity, 0, -0, 1e-45, -1e-45]);
     else if (kind > 0.92) value = Number.NaN;
-    else if (kind > 0.85) value = random.whole(-2, 72);
+    else if (kind > 0.8) value = random.whole(-4, 144) / 2;
     values[i] = value;
   }
   return values;

@@ -40,6 +40,9 @@ const TRANSFORMS: readonly Transform[] = ['NONE', 'LOGISTIC', 'SOFTMAX', 'SOFTMA
 const LAST_COMPARISON = 5;
 const BRANCH_MEMBER = 6;
 
+/** A set of no more values, none of them greater, is a chain of BRANCH_EQ in ONNX Runtime. */
+const MOST_MEMBERS = 30;
+
 /** What is there more than once is laid out more than once, but not without end. */
 const MOST_COPIES = 4;
 
@@ -175,9 +178,9 @@ function membersOf(modes: Uint8Array, values: Floats): Map<number, readonly numb
     while (at < values.length && !Number.isNaN(values[at])) at++;
     if (at === start) throw new Unsupported('a node of BRANCH_MEMBER has no values');
     const own = [...values.subarray(start, at)];
-    // ONNX Runtime refuses others, unless there are few.
-    if (own.some((value) => value !== (value | 0)))
-      throw new Unsupported('a value of BRANCH_MEMBER is no whole number of 32 bits');
+    // Of others ONNX Runtime makes a set of whole numbers, and looks up in it what a value is without its fraction.
+    if (own.length > MOST_MEMBERS || own.some((each) => !(each >= 0 && each <= MOST_MEMBERS)))
+      throw new Unsupported('a set of BRANCH_MEMBER is not of few values from 0 to 30');
     members.set(node, own);
     at++;
   }
