@@ -307,7 +307,7 @@ export function drawEnsemble(random: Random, leaves: number): DrawnEnsemble {
     return scheme === 'all' ? all : all.filter((i) => i === 0 || random.next() < 0.7);
   };
   for (let tree = 0; tree < trees; tree++) {
-    const most = !version5 && random.next() < 0.1 ? 1 : leaves;
+    const most = version5 ? Math.max(2, leaves) : random.next() < 0.1 ? 1 : leaves;
     drawTree(e, { random, tree, leaves: most, modes: only, features, pool, targetsOf, isPositive });
   }
   return { parts: e, features, pool };
