@@ -40,6 +40,8 @@ if (isMainThread) {
 function clock(owner, name, kind) {
   const original = owner[name];
   owner[name] = function (...args) {
+    // Node reads modules by their URLs: that is the start of the program, not its store.
+    if (args[0] instanceof URL) return original.apply(this, args);
     const started = begin();
     const result = original.apply(this, args);
     if (!(result instanceof Promise)) {

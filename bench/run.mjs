@@ -280,13 +280,13 @@ function readProc(pid, name) {
 /** Where the time went: of the wall, and of the time of all workers. */
 function whereLines({ times, workers }, seconds) {
   const outside = 1000 * seconds - times.wall;
-  const during = times.wall - times.describe - times.publish;
+  const during = times.wall - times.describe - times.judge - times.publish;
   const work = times.read + times.prepare + times.infer + times.write;
   const idle = workers * during - work;
   const share = (ms) => `${Math.round(ms)} ms (${((100 * ms) / (workers * during)).toFixed(1)} %)`;
   return [
     `wall       ${Math.round(1000 * seconds)} ms = start and end ${Math.round(outside)} + describe ${Math.round(times.describe)} + ` +
-      `score ${Math.round(during)} + publish ${Math.round(times.publish)}`,
+      `score ${Math.round(during)} + judge ${Math.round(times.judge)} + publish ${Math.round(times.publish)}`,
     `score      ${workers} workers: infer ${share(times.infer)}, read ${share(times.read)}, prepare ${share(times.prepare)}, ` +
       `write ${share(times.write)}, other and idle ${share(idle)}`,
   ];

@@ -8,16 +8,18 @@ export {
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
-export { type SelectionOptions, selectionOf } from './plan/selection.js';
+export { partitionsOf, type SelectionOptions, selectionOf } from './plan/selection.js';
+export { type ComparisonReport, comparisonCells, comparisonLines } from './report/comparison.js';
 export {
   type ActReport,
   actLines,
-  number,
   plural,
   type RunReport,
   reportLines,
 } from './report/report.js';
-export { saveBaseline } from './run/baseline-file.js';
+export { type SavedBaseline, saveBaseline } from './run/baseline-file.js';
+export { baselineFrom } from './run/baseline-from.js';
+export { compare, type Side } from './run/compare.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';

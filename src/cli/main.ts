@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBaseline } from './commands/baseline.js';
+import { addCompare } from './commands/compare.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
@@ -27,6 +28,7 @@ const COMMANDS = [
   addDiscard,
   addRevert,
   addVerify,
+  addCompare,
   addBaseline,
   addGc,
   addDoctor,

@@ -1,9 +1,7 @@
-/** Runs a job for a command: shows its progress, prints its report, and obeys signals. */
-import { shown } from '../base/errors.js';
+/** Runs a job for a command, and prints its report. */
 import type { Job, RunReport, SelectionOptions } from '../index.js';
-import { Terminal, type TerminalOptions } from './terminal.js';
-
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+import type { Terminal, TerminalOptions } from './terminal.js';
+import { withRun } from './with-run.js';
 
 /** Runs a job; returns the exit code. */
 export async function runAndReport(
@@ -17,61 +15,29 @@ export async function runAndReport(
       readonly shard?: { readonly index: number; readonly count: number };
     },
 ): Promise<number> {
-  const terminal = new Terminal(options);
-  await terminal.open();
-  const abort = new AbortController();
-  let interrupted: number | undefined;
-  for (const [signal, exit] of Object.entries(SIGNALS)) {
-    process.on(signal, () => {
-      // Workers end by themselves when their parent is gone.
-      if (interrupted !== undefined) process.exit(exit);
-      interrupted = exit;
-      terminal.say('interrupted: tasks that run may end, the next signal stops them');
-      abort.abort();
-    });
-  }
   const { runJob, RunFailed, selectionOf } = await import('../index.js');
-  const progress = await terminal.progress();
-  try {
-    const report = await runJob(await load(), {
-      selection: selectionOf(options),
-      shard: options.shard,
-      keepGoing: options.keepGoing,
-      prune: options.prune,
-      now: () => new Date(),
-      because: options.because,
-      signal: abort.signal,
-      onEvent: (event) => {
-        if (event.type === 'planned') progress.start(event.rows);
-        if (event.type === 'progress') progress.add(event.rows);
-        if (event.type === 'retry')
-          terminal.say(`task ${shown(event.task)} is tried again: ${event.reason}`, event);
-        if (event.type === 'search')
-          terminal.say(
-            `task ${shown(event.task)}: the model ends its process within ${event.rows} rows (${event.reason}): looking for the row`,
-            event,
-          );
-        if (event.type === 'lethal')
-          terminal.say(`${event.place} is set aside: ${event.reason}`, event);
-        if (event.type === 'fewer-workers')
-          terminal.say(`a worker was killed: going on with ${event.workers}`, event);
-      },
-    });
-    progress.stop();
-    await print(terminal, report);
-    return report.outcome === 'unchanged' && options.skipUnchanged === true ? 99 : 0;
-  } catch (error) {
-    progress.stop();
-    const failed = error instanceof RunFailed ? error : undefined;
-    if (interrupted !== undefined) {
-      terminal.say('interrupted: the same command goes on where this one stopped');
-      return interrupted;
-    }
-    // What was published is a result, whatever else failed.
-    if (failed !== undefined && (options.json === true || failed.report.outcome === 'partial'))
-      await print(terminal, failed.report);
-    return terminal.fail(failed === undefined ? error : failed.cause);
-  }
+  return withRun(options, {
+    act: async (tools) =>
+      runJob(await load(), {
+        ...tools,
+        selection: selectionOf(options),
+        shard: options.shard,
+        keepGoing: options.keepGoing,
+        prune: options.prune,
+        because: options.because,
+      }),
+    show: async (report, terminal) => {
+      await print(terminal, report);
+      return report.outcome === 'unchanged' && options.skipUnchanged === true ? 99 : 0;
+    },
+    fail: async (error, terminal) => {
+      if (!(error instanceof RunFailed)) return error;
+      // What was published is a result, whatever else failed.
+      if (options.json === true || error.report.outcome === 'partial')
+        await print(terminal, error.report);
+      return error.cause;
+    },
+  });
 }
 
 async function print(terminal: Terminal, report: RunReport): Promise<void> {

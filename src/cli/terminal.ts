@@ -1,5 +1,6 @@
 /** What the commands print, and where: results to stdout, all else to stderr. */
 import { exitCodeOf, messageOf, shown } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 
 /** How much is said, and in which form. */
 export interface TerminalOptions {
@@ -93,7 +94,7 @@ export class Terminal {
       const left = rate > 0 ? Math.round((total - done) / rate) : undefined;
       const percent = total > 0 ? Math.floor((100 * done) / total) : 100;
       this.say(
-        `${percent} %, ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} rows, ${rate.toLocaleString('en-US')} rows/s${left === undefined ? '' : `, ${left} s left`}`,
+        `${percent} %, ${grouped(done)} of ${grouped(total)} rows, ${grouped(rate)} rows/s${left === undefined ? '' : `, ${left} s left`}`,
         { done, total, rowsPerSecond: rate },
       );
     };
@@ -132,7 +133,7 @@ async function barProgress(): Promise<Progress> {
     add: (rows) => {
       done += rows;
       const rate = Math.round(done / ((performance.now() - started) / 1000));
-      bar.update(done, { rate: rate.toLocaleString('en-US') });
+      bar.update(done, { rate: grouped(rate) });
     },
     stop: () => bar.stop(),
   };

@@ -1,5 +1,6 @@
 /** Which engine runs the model: ONNX Runtime, or scoreline's own for tree ensembles. Pure. */
 import { ScorelineError, shown } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import type { PublishingConfig, ScoringConfig } from './plan.js';
 import type { ModelFacts } from './signature.js';
 
@@ -44,10 +45,9 @@ export function chooseEngine(
   const { trees } = plan.model;
   const needed = Math.ceil((OWN_ROWS + ('why' in trees ? 0 : trees.madeUpRows)) / CHECK_SHARE);
   if (rows >= needed) return { engine: 'trees', why: 'faster, with the same bits' };
-  const count = (value: number): string => value.toLocaleString('en-US');
   return {
     engine: 'onnxruntime',
-    why: `${count(rows)} rows to score do not pay for checking the trees, ${count(needed)} would`,
+    why: `${grouped(rows)} rows to score do not pay for checking the trees, ${grouped(needed)} would`,
   };
 }
 

@@ -219,6 +219,10 @@ export const jobFileSchema = section({
     .default('auto')
     .describe('What is published that a run is compared with.'),
   gates: gatesSchema.optional(),
+  canary: z
+    .boolean({ error: 'true or false' })
+    .default(false)
+    .describe('Whether one task of each partition is scored and judged before the others are.'),
   run: section({
     workers: autoOrWhole(1, 256)
       .default('auto')

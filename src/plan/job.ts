@@ -68,6 +68,8 @@ export interface Job {
   readonly baseline: JobBaseline;
   /** Undefined where the job says nothing of gates. */
   readonly gates: JobGates | undefined;
+  /** Whether the first task of each unit is judged before the others are scored. */
+  readonly canary: boolean;
   readonly run: {
     readonly workers: number | 'auto';
     readonly device: string;
@@ -388,6 +390,7 @@ function toJob(
         ? { file: resolve(baseDir, baseline.file) }
         : baseline,
     gates: checked.gates,
+    canary: checked.canary,
     run: {
       workers: run.workers,
       device: run.device,

@@ -33,12 +33,7 @@ export function selectionOf(options: SelectionOptions): Selection {
     );
   if ((from === undefined) !== (to === undefined))
     throw new ScorelineError('usage', '--from and --to: a range needs both');
-  const partitions = (options.partition ?? []).map((text) => {
-    const equals = text.indexOf('=');
-    if (equals <= 0)
-      throw new ScorelineError('usage', `--partition ${shown(text)}: expected name=value`);
-    return { name: text.slice(0, equals), value: text.slice(equals + 1) };
-  });
+  const partitions = partitionsOf('--partition', options.partition ?? []);
   const first = date ?? from;
   const last = date ?? to;
   return {
@@ -46,6 +41,16 @@ export function selectionOf(options: SelectionOptions): Selection {
     allowMissing: options.allowMissing === true,
     partitions,
   };
+}
+
+/** Partition values as an option has them. Throws `usage`. */
+export function partitionsOf(option: string, texts: readonly string[]): Selection['partitions'] {
+  return texts.map((text) => {
+    const equals = text.indexOf('=');
+    if (equals <= 0)
+      throw new ScorelineError('usage', `${option} ${shown(text)}: expected name=value`);
+    return { name: text.slice(0, equals), value: text.slice(equals + 1) };
+  });
 }
 
 const DAY_MS = 86_400_000;

@@ -1,5 +1,6 @@
 /** What a run did, as data and as text. Pure. */
 import { type ErrorCode, shown } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import type { EngineChoice } from '../plan/engine.js';
 import type { Ledger } from '../plan/ledger.js';
 
@@ -12,6 +13,8 @@ export interface RunTimes {
   readonly prepare: number;
   readonly infer: number;
   readonly write: number;
+  /** Comparing with the baseline and judging by the gates, in the parent. */
+  readonly judge: number;
   /** Auditing and publishing, in the parent. */
   readonly publish: number;
 }
@@ -143,24 +146,24 @@ export function reportLines(report: RunReport): string[] {
   const { ledger, times, tasks, units } = report;
   if (report.outcome === 'unchanged') {
     return [
-      `nothing to do: ${plural(units.planned, 'partition')} up to date, ${number(ledger.rows)} rows`,
+      `nothing to do: ${plural(units.planned, 'partition')} up to date, ${grouped(ledger.rows)} rows`,
       ...noteLines(report),
       ...publishedLine(report),
     ];
   }
   const seconds = times.wall / 1000;
   const rate =
-    report.rowsThisRun === 0 ? '' : `, ${number(Math.round(report.rowsThisRun / seconds))} rows/s`;
+    report.rowsThisRun === 0 ? '' : `, ${grouped(Math.round(report.rowsThisRun / seconds))} rows/s`;
   const work = times.read + times.prepare + times.infer + times.write;
   const share = (ms: number): string => `${work === 0 ? 0 : Math.round((100 * ms) / work)} %`;
   return [
-    `rows       ${number(ledger.rows)} = ${number(ledger.scored)} scored + ${number(ledger.quarantined)} quarantined + ${number(ledger.filtered)} filtered`,
-    `tasks      ${number(tasks.scored)} scored, ${number(tasks.reused)} already there, in ${plural(units.planned, 'partition')}`,
+    `rows       ${grouped(ledger.rows)} = ${grouped(ledger.scored)} scored + ${grouped(ledger.quarantined)} quarantined + ${grouped(ledger.filtered)} filtered`,
+    `tasks      ${grouped(tasks.scored)} scored, ${grouped(tasks.reused)} already there, in ${plural(units.planned, 'partition')}`,
     `time       ${seconds.toFixed(2)} s${rate}, ${plural(report.workers, 'worker')} on ${report.device}`,
     `where      read ${share(times.read)}, prepare ${share(times.prepare)}, infer ${share(times.infer)}, write ${share(times.write)}` +
-      `; before: describe ${Math.round(times.describe)} ms, after: publish ${Math.round(times.publish)} ms`,
+      `; before: describe ${Math.round(times.describe)} ms, after: judge ${Math.round(times.judge)} ms, publish ${Math.round(times.publish)} ms`,
     ...engineLines(report),
-    `memory     ${number(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
+    `memory     ${grouped(Math.round(report.peakBytes / 2 ** 20))} MiB at most, all processes`,
     ...report.gates,
     ...noteLines(report),
     ...failedLine(report),
@@ -181,7 +184,7 @@ function engineLines({ engine }: RunReport): string[] {
 
 function noteLines(report: RunReport): string[] {
   const casts = report.lossyCasts.map(
-    ({ column, values }) => `column "${shown(column)}": a cast changed ${number(values)} values`,
+    ({ column, values }) => `column "${shown(column)}": a cast changed ${grouped(values)} values`,
   );
   return [...casts, ...report.notes].map((note) => `note       ${note}`);
 }
@@ -194,12 +197,7 @@ function publishedLine({ path, snapshot, outcome }: RunReport): string[] {
   return [`published  ${path} (snapshot ${snapshot})`];
 }
 
-/** A count with commas between thousands. */
-export function number(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 /** A count and its noun. */
 export function plural(count: number, noun: string): string {
-  return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
+  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -39,14 +39,22 @@ function baselineText({ label, units, statistics }: Baseline): string {
   return `${canonicalJson(json)}\n`;
 }
 
+/** What was saved. */
+export interface SavedBaseline {
+  readonly label: string;
+  readonly units: number;
+  readonly rows: number;
+}
+
 /**
- * Saves the statistics of all that is published as a baseline. Throws `input` when nothing is published or no statistics of
+ * Saves the statistics of all that is published as a baseline; `name` is what it is called, by itself the snapshot. Throws `input` when nothing is published or no statistics of
  * it are kept, `environment` when the file cannot be written.
  */
 export async function saveBaseline(
   output: Output,
   file: string,
-): Promise<{ readonly label: string; readonly units: number; readonly rows: number }> {
+  name?: string,
+): Promise<SavedBaseline> {
   const latest = await latestSnapshot(output);
   if (latest === undefined)
     throw new ScorelineError('input', `${shown(output.root)}: nothing is published yet`);
@@ -57,25 +65,25 @@ export async function saveBaseline(
       'input',
       `${shown(output.root)}: of ${records.length - (found?.units ?? 0)} of ${records.length} partitions no statistics are kept; run the job again`,
     );
-  const label = `${latest.manifest.name}, snapshot ${latest.number}`;
+  const label = name ?? `${latest.manifest.name}, snapshot ${latest.number}`;
   await writeFileWhole(file, baselineText({ ...found, label }));
   return { label, units: found.units, rows: found.statistics.rows };
 }
 
-/** Reads a baseline. Throws `usage` when the file cannot be read, or holds none. */
-export async function readBaseline(path: string): Promise<Baseline> {
+/** Reads a baseline; `what` is how messages name the file. Throws `usage` when the file cannot be read, or holds none. */
+export async function readBaseline(path: string, what: string): Promise<Baseline> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw systemError(error, `baseline.file: cannot read ${shown(path)}`, 'usage');
+    throw systemError(error, `cannot read ${what}`, 'usage');
   }
   const file = fileSchema.safeParse(jsonOf(text)).data;
   const statistics = file && parseStatistics(file.statistics);
   if (statistics === undefined) {
     throw new ScorelineError(
       'usage',
-      `baseline.file ${shown(path)}: is no baseline of this version; make it with "scoreline baseline save"`,
+      `${what}: is no baseline of this version; make it with "scoreline baseline save"`,
     );
   }
   return { label: file!.label, units: file!.units, statistics };

@@ -1,10 +1,11 @@
 /** What a run is compared with: which of the published units, and since when they are what they are. */
 import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
-import { type Manifest, type UnitRecord, unitOf } from '../plan/manifest.js';
+import { type Manifest, unitOf } from '../plan/manifest.js';
 import { dateOfUnit, hasDate } from '../plan/selection.js';
 import { type BaselineMode, chooseBaseline, type PublishedUnit } from '../stats/baseline.js';
 import { readSnapshot, type Snapshot, snapshotNumbers } from './snapshot.js';
+import type { UnitParts } from './statistics.js';
 import type { Output } from './store.js';
 
 /** What is judged together: units, and what they are compared with. */
@@ -12,12 +13,12 @@ export interface Comparison {
   /** The day of the units, where each day is judged by itself. */
   readonly day: string | undefined;
   /** By name. */
-  readonly current: ReadonlyMap<string, UnitRecord>;
+  readonly current: ReadonlyMap<string, UnitParts>;
   readonly baseline:
     | {
         readonly label: string;
         readonly names: readonly string[];
-        readonly units: readonly UnitRecord[];
+        readonly units: readonly UnitParts[];
       }
     | { readonly reason: string };
 }
@@ -26,7 +27,7 @@ export interface Comparison {
 export interface ComparisonInput {
   readonly output: Output;
   readonly job: Job;
-  readonly news: ReadonlyMap<string, UnitRecord>;
+  readonly news: ReadonlyMap<string, UnitParts>;
   readonly latest: Snapshot | undefined;
 }
 
@@ -69,7 +70,7 @@ function byDay(
   mode: BaselineMode,
   dateOf: (unit: string) => string | undefined,
 ): Comparison[] {
-  const all = new Map(Object.entries(latest?.manifest.units ?? {}));
+  const all = new Map<string, UnitParts>(Object.entries(latest?.manifest.units ?? {}));
   for (const [unit, record] of news) all.set(unit, record);
   const days = new Map<string, string[]>();
   for (const unit of all.keys()) {

@@ -1,5 +1,6 @@
 /** Settles which engine runs the model, for all tasks of a run, before any of them is handed out. */
 import { ScorelineError } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { TreesCheck } from '../worker/protocol.js';
 import { WorkerDied } from './pool.js';
@@ -18,9 +19,8 @@ export async function settleEngine(
   if (choice.engine === 'onnxruntime') return choice;
   try {
     const { rows: checked, difference } = await check();
-    const count = checked.toLocaleString('en-US');
     return difference === undefined
-      ? { engine: 'trees', why: `${count} rows had the bits of ONNX Runtime` }
+      ? { engine: 'trees', why: `${grouped(checked)} rows had the bits of ONNX Runtime` }
       : { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
   } catch (error) {
     // Whatever is wrong with a file or the model, scoring says it better, and of which unit.

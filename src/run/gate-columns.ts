@@ -5,7 +5,7 @@ import type { OutputBinding } from '../plan/predictions.js';
 import type { InputBinding } from '../plan/signature.js';
 
 /** The columns that gates name. */
-function gateColumns({ gates }: Job): string[] {
+export function gateColumns({ gates }: Job): string[] {
   const named = [gates?.nulls, gates?.drift, gates?.new_categories];
   return [...new Set(named.flatMap((gate) => gate?.columns ?? []))];
 }

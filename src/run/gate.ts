@@ -1,5 +1,5 @@
 /** The gates before publication: judges what a run would publish anew, and makes the report on it. */
-import { ScorelineError } from '../base/errors.js';
+import { ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
 import type { JobGates } from '../plan/gate-schema.js';
 import type { Ledger } from '../plan/ledger.js';
@@ -21,7 +21,7 @@ import { type EarlierValues, earlierValues } from './history-values.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
 import { type Base, PartMissing, type Publication, type Snapshot } from './snapshot.js';
-import { StatisticsReader, type UnitsStatistics } from './statistics.js';
+import { StatisticsReader, type UnitParts, type UnitsStatistics } from './statistics.js';
 import type { Output } from './store.js';
 
 /** What a review needs. */
@@ -95,24 +95,57 @@ export async function review(
   publication: Publication,
   latest: Snapshot | undefined,
 ): Promise<Review> {
-  const { output, prepared } = scope;
-  const { job } = prepared;
+  const { job } = scope.prepared;
   const empty = emptyReport({ ...scope, job: job.name, enforced: job.gates !== undefined });
   const news = newsOf(publication, latest);
   if (news.size === 0) return { report: empty, against: [] };
   const flips = await flipsOf(news, latest, scope);
+  const judged = await judgeAll(scope, { news, latest, flips, part: false });
+  return reportOf(empty, judged, { partitions: news.size, flips });
+}
+
+/**
+ * Judges a part of each unit before the rest of it is scored, by the gates that say something of a part. Throws `gate` when one
+ * stands against it, and what `review` throws.
+ */
+export async function reviewPart(
+  scope: Omit<ReviewScope, 'pool'>,
+  parts: ReadonlyMap<string, UnitParts>,
+  latest: Snapshot | undefined,
+): Promise<void> {
+  if (parts.size === 0) return;
+  const { job } = scope.prepared;
+  const empty = emptyReport({ ...scope, job: job.name, enforced: job.gates !== undefined });
+  const judged = await judgeAll(scope, { news: parts, latest, flips: undefined, part: true });
+  const found = reportOf(empty, judged, { partitions: parts.size, flips: undefined });
+  if (found.against.length > 0) throw new GatesFailed(found);
+}
+
+/** Judges units, or parts of them, against their baselines. */
+async function judgeAll(
+  { output, prepared }: Pick<ReviewScope, 'output' | 'prepared'>,
+  of: {
+    readonly news: ReadonlyMap<string, UnitParts>;
+    readonly latest: Snapshot | undefined;
+    readonly flips: Flips | undefined;
+    readonly part: boolean;
+  },
+): Promise<Judged[]> {
+  const { job } = prepared;
+  const { news, latest, flips, part } = of;
   const settings = settingsOf(job.gates);
   const history = await historyFor(settings, output);
   const file =
     typeof job.baseline === 'object' && 'file' in job.baseline
-      ? await readBaseline(job.baseline.file)
+      ? await readBaseline(job.baseline.file, `baseline.file ${shown(job.baseline.file)}`)
       : undefined;
   const reader = new StatisticsReader(output);
   const judged: Judged[] = [];
   for (const comparison of await comparisonsOf({ output, job, news, latest })) {
-    judged.push(await judge({ comparison, reader, file, settings, flips, history, prepared }));
+    const how = { reader, file, settings, flips, history, prepared, part };
+    judged.push(await judge({ comparison, ...how }));
   }
-  return reportOf(empty, judged, { partitions: news.size, flips });
+  return judged;
 }
 
 /** A comparison, and what the gates say of it. */
@@ -133,8 +166,9 @@ async function judge(of: {
   readonly flips: Flips | undefined;
   readonly history: EarlierValues;
   readonly prepared: Prepared;
+  readonly part: boolean;
 }): Promise<Judged> {
-  const { comparison, reader, file, settings, flips, history, prepared } = of;
+  const { comparison, reader, file, settings, flips, history, prepared, part } = of;
   const current = await statisticsOfAll(comparison.current, reader);
   const { baseline, reason } = await baselineOf(comparison, reader, file);
   const ignored = ignoredColumns(prepared);
@@ -146,7 +180,7 @@ async function judge(of: {
     flips: labelFlips(flips),
     history,
     ignored,
-    part: false,
+    part,
   });
   const enforced = prepared.job.gates !== undefined;
   return {
@@ -161,7 +195,7 @@ async function judge(of: {
 
 /** The statistics of what is to be published. Throws `PartMissing` where the store has lost some. */
 async function statisticsOfAll(
-  units: ReadonlyMap<string, UnitRecord>,
+  units: ReadonlyMap<string, UnitParts>,
   reader: StatisticsReader,
 ): Promise<UnitsStatistics> {
   const found = await reader.ofUnits([...units.values()]);

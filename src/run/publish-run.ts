@@ -2,7 +2,7 @@
 import { ScorelineError, shown } from '../base/errors.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import { reportText } from '../report/quality-schema.js';
-import { GatesFailed, type ReviewScope, review } from './gate.js';
+import { GatesFailed, type Review, type ReviewScope, review } from './gate.js';
 import { type Publication, publish, type Snapshot } from './snapshot.js';
 import { stage } from './staged.js';
 
@@ -23,8 +23,8 @@ export interface PublishScope extends ReviewScope {
   readonly base: Snapshot | undefined;
   /** Why too many rows were set aside; undefined when they were not. */
   readonly tooMany: string | undefined;
-  /** Told what is judged, each time. */
-  readonly onReport: (report: QualityReport) => void;
+  /** Told what was judged, each time, and how many ms it took. */
+  readonly onReport: (report: QualityReport, ms: number) => void;
 }
 
 /**
@@ -35,17 +35,15 @@ export async function publishOrStage(
   scope: PublishScope,
   publication: Publication,
 ): Promise<Snapshot | undefined> {
-  const { output, base, temporary, tooMany, onReport } = scope;
+  const { output, base, temporary, tooMany } = scope;
   if (tooMany !== undefined) {
-    const { report, against } = await review(scope, publication, base);
-    onReport(report);
+    const { report, against } = await judge(scope, publication, base);
     throw await staged(scope, publication, { report, against, reasons: [tooMany, ...against] });
   }
   const reviewed: Publication = {
     ...publication,
     review: async (latest) => {
-      const found = await review(scope, publication, latest);
-      onReport(found.report);
+      const found = await judge(scope, publication, latest);
       if (found.against.length > 0) throw new GatesFailed(found);
       return reportText(found.report);
     },
@@ -57,6 +55,17 @@ export async function publishOrStage(
     const { report, against } = error.review;
     throw await staged(scope, publication, { report, against, reasons: against });
   }
+}
+
+async function judge(
+  scope: PublishScope,
+  publication: Publication,
+  latest: Snapshot | undefined,
+): Promise<Review> {
+  const started = performance.now();
+  const found = await review(scope, publication, latest);
+  scope.onReport(found.report, performance.now() - started);
+  return found;
 }
 
 async function staged(

@@ -44,6 +44,7 @@ export interface Progress {
   /** What was judged last. */
   quality: QualityReport | undefined;
   describedMs: number;
+  judgeMs: number;
   publishMs: number;
 }
 
@@ -70,6 +71,7 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     wall: performance.now() - progress.startedMs,
     describe: progress.describedMs,
     ...(tally?.times ?? { read: 0, prepare: 0, infer: 0, write: 0 }),
+    judge: progress.judgeMs,
     publish: progress.publishMs,
   };
   const failures = failuresOf(prepared, scored);

@@ -1,23 +1,22 @@
 /** One run of a job: plan, score what is missing, audit, publish. */
-import { appendFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import { makeSubfolder, removeLeftover } from '../base/files.js';
+import { removeLeftover } from '../base/files.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
-import type { UnitRecord } from '../plan/manifest.js';
+import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import type { RunReport } from '../report/report.js';
 import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
 import { keepJob } from './chain.js';
-import { newsOf } from './gate.js';
+import { GatesFailed, newsOf, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
 import { record, runIdOf } from './history.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
+import { logged } from './run-log.js';
 import { allFailures, keepReport, librariesOf, type Progress, reportOf } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
@@ -74,11 +73,11 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const output = await Output.open(job.output.path);
   const temporary = await output.makeTemporary();
   const progress = newProgress(job, await keepJob(output, jobText(job)), options);
-  const logged = await openLog(output, progress.runId, options);
+  const onEvent = await logged(options.onEvent, output.path('runs', progress.runId), options.now);
   const stop = (): void => progress.pool?.drain(job.run.graceMs);
   options.signal?.addEventListener('abort', stop);
   try {
-    const scope = { job, output, temporary, options: logged, progress };
+    const scope = { job, output, temporary, options: { ...options, onEvent }, progress };
     const { outcome, snapshot, failure } = await execute(scope);
     if (outcome === 'published') await collect(output, job, progress, options.now);
     const report = reportOf(job, progress, {
@@ -129,6 +128,7 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
     ledger: undefined,
     quality: undefined,
     describedMs: 0,
+    judgeMs: 0,
     publishMs: 0,
   };
 }
@@ -267,7 +267,10 @@ async function scoreAndPublish(
   pool: () => Pool,
 ): Promise<Ended> {
   const { shard, onEvent } = options;
-  const tools = { output, temporary, pool, shard, onEvent };
+  const { runId } = progress;
+  const judgeFirst = (parts: ReadonlyMap<string, StoredPart>): Promise<void> =>
+    judgePart({ output, prepared, runId }, parts, { base, progress });
+  const tools = { output, temporary, pool, shard, onEvent, judgeFirst };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
   progress.scored = scored;
   if (scored.tally.batchDependent) {
@@ -304,14 +307,35 @@ async function scoreAndPublish(
       tooMany(all) === undefined
         ? undefined
         : tooMany(ledgerOf([...newsOf(publication, base).values()])),
-    onReport: (report: QualityReport): void => {
+    onReport: (report: QualityReport, ms: number): void => {
       progress.quality = report;
+      progress.judgeMs += ms;
     },
   };
   const published = await publishOrStage(scope, publication);
-  progress.publishMs = performance.now() - publishing;
+  progress.publishMs = performance.now() - publishing - progress.judgeMs;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
+}
+
+/** Has the first tasks of the units judged. Throws `gate` when the others are not to be scored. */
+async function judgePart(
+  scope: Pick<ReviewScope, 'output' | 'prepared' | 'runId'>,
+  parts: ReadonlyMap<string, StoredPart>,
+  { base, progress }: { readonly base: Snapshot | undefined; readonly progress: Progress },
+): Promise<void> {
+  const units = new Map([...parts].map(([unit, { part }]) => [unit, { parts: [part] }]));
+  const ledger = sumLedgers([...parts.values()].map(({ part }) => part.ledger));
+  try {
+    await reviewPart({ ...scope, ledger }, units, base);
+  } catch (error) {
+    if (!(error instanceof GatesFailed)) throw error;
+    progress.quality = error.review.report;
+    throw new ScorelineError(
+      'gate',
+      `${error.message}; stopped after the first task of each partition, nothing published: look at the input, or score it all with --set canary=false`,
+    );
+  }
 }
 
 function audit(
@@ -357,24 +381,4 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);
   return notes;
-}
-
-/** Writes what a run tells, but for its progress, to the log in its folder as it happens. */
-async function openLog(output: Output, runId: string, options: RunOptions): Promise<RunOptions> {
-  const folder = output.path('runs', runId);
-  await makeSubfolder(folder);
-  const path = join(folder, 'log.jsonl');
-  return {
-    ...options,
-    onEvent: (event) => {
-      options.onEvent(event);
-      if (event.type === 'progress') return;
-      const line = `${JSON.stringify({ time: options.now().toISOString(), ...event })}\n`;
-      try {
-        appendFileSync(path, line);
-      } catch {
-        // A run can do without its log. Where there is no room for it, there is none for what the run cannot do without.
-      }
-    },
-  };
 }

@@ -1,21 +1,20 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
-import { ScorelineError, shown, systemError } from '../base/errors.js';
-import { type FileStamp, stampOf, stampText } from '../base/hash.js';
-import { csvKey } from '../plan/csv.js';
-import type { DataFile, FileFacts } from '../plan/dataset.js';
+import { ScorelineError, shown } from '../base/errors.js';
+import { stampOf, stampText } from '../base/hash.js';
+import type { FileFacts } from '../plan/dataset.js';
 import type { EngineChoice } from '../plan/engine.js';
-import { type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
-import { type Manifest, type StoredPart, unitOf } from '../plan/manifest.js';
-import { type Task, type TaskFile, taskName, type UnitPlan } from '../plan/plan.js';
+import { type Ledger, sumLedgers } from '../plan/ledger.js';
+import type { Manifest, StoredPart } from '../plan/manifest.js';
+import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
-import type { OrderFile, StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
+import type { StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
 import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
+import { Converter, type ConvertTools } from './converter.js';
 import { settleEngine } from './engine.js';
 import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
-import type { Output } from './store.js';
 
 /** What scoring tells while it goes on. */
 export type ScoreEvent =
@@ -31,13 +30,11 @@ export type ScoreEvent =
   | AttemptEvent;
 
 /** What scoring needs. */
-export interface ScoreTools {
-  readonly output: Output;
-  /** A folder of this run's own, on the file system of the output. */
-  readonly temporary: string;
-  readonly pool: () => Pool;
+export interface ScoreTools extends ConvertTools {
   readonly shard: Shard | undefined;
   readonly onEvent: (event: ScoreEvent) => void;
+  /** Judges the first task of each unit, where the job wants that: throws when the others are not to be scored. */
+  readonly judgeFirst?: (first: ReadonlyMap<string, StoredPart>) => Promise<void>;
 }
 
 /** A share of a plan's tasks: number `index` of `count`, from 0. */
@@ -179,18 +176,46 @@ export async function scoreMissing(
   const keyChecks = toCheck.map((unit) =>
     checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
   );
+  const scoreAll = (tasks: readonly Task[], probe: Task | undefined): Promise<void>[] =>
+    tasks.map((task) =>
+      scoreTask(task, prepared, tools, { ...once, ...engine, probeBatch: task === probe })
+        .then((result) => {
+          parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
+          tally.add(result);
+          refuseTooMany(prepared, tally, plannedRows);
+        })
+        .catch(blame(task.unit)),
+    );
+  const first = prepared.job.canary ? firstTasks(missing) : new Map<string, Task>();
+  const chosen = new Set(first.values());
   // Long tasks first, so that workers end together. The order of completion changes nothing.
-  const scoring = longest.map((task, index) =>
-    scoreTask(task, prepared, tools, { ...once, ...engine, probeBatch: index === 0 })
-      .then((result) => {
-        parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
-        tally.add(result);
-        refuseTooMany(prepared, tally, plannedRows);
-      })
-      .catch(blame(task.unit)),
-  );
-  await Promise.all([...keyChecks, ...scoring]);
+  const early = longest.filter((task) => chosen.has(task));
+  const late = longest.filter((task) => !chosen.has(task));
+  await Promise.all(scoreAll(early, early[0]));
+  // Where nothing is left to score, all that there is is judged before it is published.
+  if (late.length > 0) await tools.judgeFirst?.(partsOf(first, parts));
+  await Promise.all([...keyChecks, ...scoreAll(late, early.length > 0 ? undefined : late[0])]);
   return scored;
+}
+
+/** The first of some tasks of each unit. */
+function firstTasks(tasks: readonly Task[]): Map<string, Task> {
+  const first = new Map<string, Task>();
+  for (const task of tasks) if (!first.has(task.unit)) first.set(task.unit, task);
+  return first;
+}
+
+/** The parts of some tasks, by unit; those that could not be scored have none. */
+function partsOf(
+  tasks: ReadonlyMap<string, Task>,
+  parts: ReadonlyMap<string, StoredPart>,
+): Map<string, StoredPart> {
+  const found = new Map<string, StoredPart>();
+  for (const [unit, task] of tasks) {
+    const part = parts.get(keyOf(task));
+    if (part !== undefined) found.set(unit, part);
+  }
+  return found;
 }
 
 /** The keys of the parts that are published. */
@@ -353,85 +378,4 @@ async function orderOf(
     badRowsAllowed,
     engine,
   };
-}
-
-async function storedStamp(path: string): Promise<FileStamp> {
-  try {
-    return await stampOf(path);
-  } catch (error) {
-    throw systemError(error, `cannot read ${shown(path)}`);
-  }
-}
-
-/** Has CSV files converted to Parquet when their rows are needed, each once. */
-class Converter {
-  private readonly prepared: Prepared;
-  private readonly published: Manifest | undefined;
-  private readonly tools: ScoreTools;
-  private readonly started = new Map<string, Promise<void>>();
-  readonly converted = new Map<string, CsvRecord>();
-
-  constructor(prepared: Prepared, published: Manifest | undefined, tools: ScoreTools) {
-    this.prepared = prepared;
-    this.published = published;
-    this.tools = tools;
-  }
-
-  /** A range of rows as a worker reads it: of a CSV file, from its rows in the store. */
-  async orderFile({ file, facts, rowStart, rowEnd }: TaskFile): Promise<OrderFile> {
-    const { path } = file;
-    const own = { path, schema: facts.schema, fileRows: facts.rows, rowStart, rowEnd };
-    const key = this.keyOf(file, facts);
-    if (key === undefined) return { ...own, absolute: file.absolute, stamp: file.stamp };
-    const started = this.started.get(path) ?? this.convert(file, facts, key);
-    this.started.set(path, started);
-    await started;
-    const absolute = join(this.tools.output.csvFolder(key), 'rows.parquet');
-    return { ...own, absolute, stored: true, stamp: await storedStamp(absolute) };
-  }
-
-  /** Makes the record of a CSV file known: from the store, from what is published, or by converting it. */
-  async record(file: DataFile, facts: FileFacts): Promise<void> {
-    const key = this.keyOf(file, facts);
-    if (key === undefined) return;
-    const published = unitOf(this.published, file.unit)?.rejected?.find(
-      (rejected) => rejected.key === key,
-    );
-    if (published === undefined) await this.convert(file, facts, key);
-    else this.converted.set(file.path, { key, rows: facts.rows, rejected: published.file });
-  }
-
-  private keyOf({ path }: DataFile, { sha256 }: FileFacts): string | undefined {
-    const { csv } = this.prepared.scoring;
-    return csv === undefined || sha256 === null ? undefined : csvKey(path, sha256, csv);
-  }
-
-  private async convert(file: DataFile, facts: FileFacts, key: string): Promise<void> {
-    const { output, temporary, pool } = this.tools;
-    const { csv } = this.prepared.scoring;
-    if (csv === undefined || facts.csv === undefined)
-      throw new Error(`${file.path} is no CSV file`);
-    await output.touch('csv', key);
-    let record = await output.readCsv(key);
-    if (record === undefined) {
-      const { path, absolute, stamp } = file;
-      const workers = pool();
-      const files = this.prepared.dataset.files.length;
-      record = await askPatiently(workers, 'convert-csv', {
-        file: { path, absolute, stamp },
-        dialect: csv,
-        key,
-        columns: facts.schema.map(({ name }) => name),
-        rows: facts.rows,
-        facts: facts.csv,
-        folder: output.csvFolder(key),
-        temporaryFolder: join(temporary, `csv-${key}`),
-        threads: Math.max(1, Math.floor(workers.size / files)),
-      }).catch((error: unknown) => {
-        if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
-        throw deathAsError(error, `converting ${shown(path)}`);
-      });
-    }
-    this.converted.set(file.path, record);
-  }
 }

@@ -8,6 +8,9 @@ import { mergeStatistics, type Statistics } from '../stats/column.js';
 import { parseStatistics } from '../stats/parse.js';
 import type { Output } from './store.js';
 
+/** The tasks of a unit, or some of them. */
+export type UnitParts = Pick<UnitRecord, 'parts'>;
+
 /** The statistics of some units together; units without any are not counted. */
 export interface UnitsStatistics {
   readonly statistics: Statistics;
@@ -27,7 +30,7 @@ export class StatisticsReader {
   }
 
   /** The statistics of a unit, its tasks in order; undefined where the store has not those of all of them. */
-  ofUnit({ parts }: UnitRecord): Promise<Statistics | undefined> {
+  ofUnit({ parts }: UnitParts): Promise<Statistics | undefined> {
     const id = parts.map(({ key }) => key).join();
     const read = this.known.get(id) ?? this.readUnit(parts);
     // The last one that was asked for stays longest.
@@ -39,7 +42,7 @@ export class StatisticsReader {
   }
 
   /** The statistics of some units together, in their order; undefined where there are none of any. */
-  async ofUnits(records: readonly UnitRecord[]): Promise<UnitsStatistics | undefined> {
+  async ofUnits(records: readonly UnitParts[]): Promise<UnitsStatistics | undefined> {
     let sum: Statistics | undefined;
     let units = 0;
     for (const record of records) {

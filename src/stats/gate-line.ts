@@ -1,5 +1,6 @@
 /** A gate in one line, for a terminal. */
 import { shown } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import type { GateFinding, GateResult, Unit } from './gate-settings.js';
 
 /**
@@ -30,6 +31,6 @@ function sayBaseline({ baseline }: GateFinding, label: string, unit: Unit): stri
 
 function sayNumber(value: number, unit: Unit): string {
   if (unit === 'share') return `${Number((value * 100).toPrecision(3))} %`;
-  if (unit === 'rows') return `${value.toLocaleString('en-US')} rows`;
+  if (unit === 'rows') return `${grouped(value)} rows`;
   return String(Number(value.toPrecision(4)));
 }

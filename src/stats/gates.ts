@@ -35,7 +35,7 @@ export function judgeGates(input: GateInput): GateResult[] {
     ...(input.part ? [] : driftGates(input, pairs)),
     ...(input.part ? [] : meanGates(input, pairs)),
     ...rangeGates(input),
-    ...flipGates(input),
+    ...(input.part ? [] : flipGates(input)),
     ...newCategoryGates(input, pairs),
   ];
 }

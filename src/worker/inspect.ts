@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { type Database, duckdbError, quotePath } from '../base/duckdb.js';
 import { shown, systemError } from '../base/errors.js';
+import { grouped } from '../base/grouped.js';
 import { readOnnxFile } from '../base/onnx-file.js';
 import { proposeBinding } from '../plan/proposal.js';
 import { type ModelFacts, shapeText } from '../plan/signature.js';
@@ -169,6 +170,6 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
 
 function engineText(trees: ModelFacts['trees']): string {
   if ('why' in trees) return `onnxruntime (${shown(trees.why)})`;
-  const [count, leaves] = [trees.trees, trees.leaves].map((n) => n.toLocaleString('en-US'));
+  const [count, leaves] = [trees.trees, trees.leaves].map(grouped);
   return `trees (${count} trees, ${leaves} leaves)`;
 }

@@ -303,11 +303,18 @@ export async function writePart(
   return part;
 }
 
-/** Makes what an attempt wrote visible under its keys. What another attempt has put there already is the same. */
+/**
+ * Makes what an attempt wrote visible under its keys, scores and part at once: one without the other is made again. What another
+ * attempt has put there already is the same.
+ */
 export async function putInStore(order: TaskOrder): Promise<void> {
-  if (!order.haveScores)
-    await putFolderIfAbsent(join(order.temporaryFolder, 'scores'), order.scoreFolder);
-  await putFolderIfAbsent(join(order.temporaryFolder, 'part'), order.partFolder);
+  const { temporaryFolder, haveScores, scoreFolder, partFolder } = order;
+  const put = [putFolderIfAbsent(join(temporaryFolder, 'part'), partFolder)];
+  if (!haveScores) put.push(putFolderIfAbsent(join(temporaryFolder, 'scores'), scoreFolder));
+  // The attempt's own folder goes when this ends: nothing may be under way in it then.
+  const ends = await Promise.allSettled(put);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 async function copyTo(

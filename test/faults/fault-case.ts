@@ -20,7 +20,7 @@ import { expect } from 'vitest';
 import { gc } from '../../src/run/gc.js';
 import { Output } from '../../src/run/store.js';
 import { verify } from '../../src/run/verify.js';
-import { listFiles, modelPath } from '../job-case.js';
+import { contentFiles, listFiles, modelPath } from '../job-case.js';
 import { type CommandResult, makeFolder, ROOT } from '../scoreline.js';
 
 /** Where an attack begins: with no output, or with one that holds an older publication. */
@@ -247,7 +247,7 @@ export function expectLine(
 export function publishedIn(output: string): Contents {
   const root = join(output, 'current');
   return Object.fromEntries(
-    listFiles(root)
+    contentFiles(root)
       .filter((name) => name !== 'held.json')
       .map((name) => [name, readFileSync(join(root, name), 'base64')]),
   );

@@ -87,6 +87,7 @@ describe('a valid job', () => {
       statistics: [],
       baseline: 'auto',
       gates: undefined,
+      canary: false,
       run: {
         workers: 'auto',
         device: 'auto',
@@ -618,7 +619,7 @@ describe('a job from arguments', () => {
     const act = () => jobFromObject({ ...value, run: { workers: 0 }, x: 1 }, { baseDir: '/base' });
     expect(failure(act).message.split('\n')).toEqual([
       'run.workers: 0 is not allowed; expected auto or a whole number from 1 to 256',
-      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, baseline, gates, run',
+      'unknown key "x"; expected one of name, input, model, features, output, quarantine, statistics, baseline, gates, canary, run',
     ]);
   });
 

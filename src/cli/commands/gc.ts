@@ -1,5 +1,7 @@
 /** `scoreline gc`: removes what nothing needs any more. */
+
 import { type Command, InvalidArgumentError } from 'commander';
+import { grouped } from '../../base/grouped.js';
 import type { GcReport } from '../../index.js';
 import { withOutputOptions } from '../options.js';
 import type { TerminalOptions } from '../terminal.js';
@@ -44,12 +46,12 @@ function count(text: string): number {
 }
 
 async function line(report: GcReport): Promise<string> {
-  const { number, plural } = await import('../../index.js');
+  const { plural } = await import('../../index.js');
   const { snapshots, parts, scores, csv, temporary, bytes, dryRun } = report;
   const which = snapshots.length === 0 ? '' : ` (${snapshots[0]} to ${snapshots.at(-1)})`;
   return (
     `${dryRun ? 'would remove' : 'removed'} ${plural(snapshots.length, 'snapshot')}${which}, ${plural(parts, 'part')}, ` +
     `scores of ${plural(scores, 'task')}, ${plural(csv, 'converted CSV file')}, ${plural(temporary, 'temporary folder')}: ` +
-    `${number(Math.ceil(bytes / 2 ** 20))} MiB`
+    `${grouped(Math.ceil(bytes / 2 ** 20))} MiB`
   );
 }

@@ -1,6 +1,7 @@
 /** `scoreline plan`: what a run would do, and why. */
 import type { Command } from 'commander';
 import { shown } from '../../base/errors.js';
+import { grouped } from '../../base/grouped.js';
 import type { PlannedUnit, PlanReport, SelectionOptions } from '../../index.js';
 import {
   type JobOptions,
@@ -60,10 +61,10 @@ function planLines(plan: PlanReport): string[] {
     ['partition', 'files', 'rows', 'tasks', 'to do', 'why'],
     ...plan.units.map((unit) => [
       nameOf(unit.unit),
-      count(unit.files),
-      count(unit.rows),
-      count(unit.tasks),
-      unit.toDo === null ? '?' : count(unit.toDo),
+      grouped(unit.files),
+      grouped(unit.rows),
+      grouped(unit.tasks),
+      unit.toDo === null ? '?' : grouped(unit.toDo),
       unit.held ? 'held: reverted, needs --because' : (unit.why ?? 'up to date'),
     ]),
   ];
@@ -73,8 +74,8 @@ function planLines(plan: PlanReport): string[] {
   return [
     ...table(rows, [0, 5]),
     '',
-    `${count(plan.units.length)} partitions, ${count(total(({ rows: n }) => n))} rows, ${count(total(({ tasks }) => tasks))} tasks; ` +
-      `${count(todo)} partitions to do; batches of ${count(plan.batchRows)} rows on ${plan.device}`,
+    `${grouped(plan.units.length)} partitions, ${grouped(total(({ rows: n }) => n))} rows, ${grouped(total(({ tasks }) => tasks))} tasks; ` +
+      `${grouped(todo)} partitions to do; batches of ${grouped(plan.batchRows)} rows on ${plan.device}`,
     ...(plan.engine === null ? [] : [`engine: ${plan.engine.engine} (${plan.engine.why})`]),
     ...plan.notReady.map((unit) => `not ready: ${nameOf(unit)}`),
     ...plan.vanished.map((unit) => `published, but ${fateOf(unit, plan)}: ${nameOf(unit)}`),
@@ -91,8 +92,4 @@ function fateOf(unit: string, { dropped, notDropped }: PlanReport): string {
 
 function nameOf(unit: string): string {
   return unit === '' ? '.' : shown(unit);
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US');
 }

@@ -1,6 +1,7 @@
 /** `scoreline runs`: the history of an output. */
 import type { Command } from 'commander';
 import { firstLine, shown } from '../../base/errors.js';
+import { grouped } from '../../base/grouped.js';
 import type { HistoryEntry } from '../../index.js';
 import { withOutputOptions } from '../options.js';
 import { table } from '../table.js';
@@ -35,7 +36,7 @@ function historyLines(history: readonly HistoryEntry[]): string[] {
     `${entry.at.slice(0, 10)} ${entry.at.slice(11, 19)}`,
     shown(entry.command, 20),
     shown(entry.verdict, 20),
-    entry.rows === null ? '' : entry.rows.toLocaleString('en-US'),
+    entry.rows === null ? '' : grouped(entry.rows),
     entry.wallMs === null ? '' : (entry.wallMs / 1000).toFixed(1),
     entry.snapshot === null ? '' : String(entry.snapshot),
     noteOf(entry),

@@ -1,6 +1,7 @@
 /** `scoreline verify`: is everything that was published still what it was? */
 import { type Command, InvalidArgumentError } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
+import { grouped } from '../../base/grouped.js';
 import type { Damage, Output, Rescored, Verification } from '../../index.js';
 import { withOutputOptions } from '../options.js';
 import type { Terminal, TerminalOptions } from '../terminal.js';
@@ -106,7 +107,6 @@ function refuseDifferent({ different, sampled, verified }: Rescored): void {
 
 function rescoredLines(rescored: Rescored): string[] {
   const { different, unverified, sampled, tasks, verified, rows } = rescored;
-  const count = (value: number): string => value.toLocaleString('en-US');
   const text = (value: string | null): string => (value === null ? 'null' : shown(value, 60));
   return [
     ...different.flatMap(({ path, problem, values }) => [
@@ -118,9 +118,9 @@ function rescoredLines(rescored: Rescored): string[] {
     ]),
     ...unverified.map(
       ({ unit, tasks: some, why }) =>
-        `${unit === '' ? '.' : shown(unit)}: ${count(some)} of its tasks not verified: ${why}`,
+        `${unit === '' ? '.' : shown(unit)}: ${grouped(some)} of its tasks not verified: ${why}`,
     ),
-    `${count(verified)} of ${count(sampled)} tasks verified (${count(rows)} rows compared), of ${count(tasks)} that are published`,
+    `${grouped(verified)} of ${grouped(sampled)} tasks verified (${grouped(rows)} rows compared), of ${grouped(tasks)} that are published`,
   ];
 }
 
@@ -136,7 +136,7 @@ function whatToDo(left: readonly Damage[], repaired: boolean): string {
 
 function verificationLines(found: Verification): string[] {
   const { damage, files, bytes, snapshots, records, newestRecord, accepted } = found;
-  const mebibytes = Math.ceil(bytes / 2 ** 20).toLocaleString('en-US');
+  const mebibytes = grouped(Math.ceil(bytes / 2 ** 20));
   const which =
     snapshots.length === 0
       ? 'nothing is published'
@@ -149,8 +149,8 @@ function verificationLines(found: Verification): string[] {
     ...(newestRecord === null
       ? []
       : [
-          `${records.toLocaleString('en-US')} records, the newest ${newestRecord}${accepted === 0 ? '' : `; damaged and accepted: ${accepted}`}`,
+          `${grouped(records)} records, the newest ${newestRecord}${accepted === 0 ? '' : `; damaged and accepted: ${accepted}`}`,
         ]),
-    `${files.toLocaleString('en-US')} files looked at, ${mebibytes} MiB read: ${which}; ${damage.length === 0 ? 'no damage' : `damaged: ${damage.length}`}`,
+    `${grouped(files)} files looked at, ${mebibytes} MiB read: ${which}; ${damage.length === 0 ? 'no damage' : `damaged: ${damage.length}`}`,
   ];
 }

@@ -1,0 +1,67 @@
+/** `scoreline compare`: how two snapshots, runs, partitions or baselines differ. */
+import type { Command } from 'commander';
+import { collect, withOutputOptions } from '../options.js';
+import { table } from '../table.js';
+import type { TerminalOptions } from '../terminal.js';
+import { withOutput } from '../with-output.js';
+
+interface CompareOptions extends TerminalOptions {
+  readonly baseline: readonly string[];
+  readonly current: readonly string[];
+}
+
+/** Adds the command. */
+export function addCompare(program: Command, exit: (code: number) => void): void {
+  withOutputOptions(
+    program
+      .command('compare <output> [baseline] [current]')
+      .summary('show how two snapshots, runs or partitions differ')
+      .description(
+        'Shows how the columns of two sides differ: each is latest, previous, the number of a snapshot, the id of a run ' +
+          '(what it published or staged), or a file of "scoreline baseline save". Without sides: previous and latest; with ' +
+          'partitions: both latest. No data is read: the statistics that are kept of every task are enough.',
+      )
+      .option(
+        '--baseline <name=value>',
+        'of the baseline only partitions with this value (repeatable)',
+        collect,
+        [],
+      )
+      .option(
+        '--current <name=value>',
+        'of the current side only partitions with this value (repeatable)',
+        collect,
+        [],
+      ),
+  ).action(
+    async (
+      folder: string,
+      baseline: string | undefined,
+      current: string | undefined,
+      options: CompareOptions,
+    ) => {
+      exit(
+        await withOutput(folder, options, async (output, terminal) => {
+          const { compare, comparisonCells, comparisonLines, partitionsOf } = await import(
+            '../../index.js'
+          );
+          const hasParts = options.baseline.length > 0 || options.current.length > 0;
+          const report = await compare(output, {
+            baseline: {
+              name: baseline ?? (hasParts ? 'latest' : 'previous'),
+              partitions: partitionsOf('--baseline', options.baseline),
+            },
+            current: {
+              name: current ?? 'latest',
+              partitions: partitionsOf('--current', options.current),
+            },
+          });
+          const { above, below } = comparisonLines(report);
+          const lines = [...above, ...table(comparisonCells(report), [0, 1, 7]), ...below];
+          terminal.result(lines, report);
+          return 0;
+        }),
+      );
+    },
+  );
+}
