@@ -2,10 +2,10 @@
 import { field, ROWS } from './layout';
 
 /** How a bucket is found for a value: by its place between the least and the greatest threshold, or by its bits. */
-const LINEAR: u32 = 0;
-const ORDERED: u32 = 1;
+export const LINEAR: u32 = 0;
+export const ORDERED: u32 = 1;
 /** Few thresholds: each is compared. */
-const COMPARE: u32 = 2;
+export const COMPARE: u32 = 2;
 
 /**
  * Bins a column of a block. Buckets only narrow the search: they grow with the value, and within one the thresholds
@@ -35,12 +35,6 @@ export function binColumn(feature: u32): void {
   const table = field(feature, 5);
   const thresholds = field(feature, 6);
   const buckets = field(feature, 7);
-  const least = f32x4.splat(load<f32>(feature, 32));
-  const scale = f32x4.splat(load<f32>(feature, 36));
-  const keyLeast = i32x4.splat(load<i32>(feature, 40));
-  const keyShift = <i32>field(feature, 11);
-  const lastBucket = i32x4.splat(buckets - 1);
-  const lastPlace = f32x4.splat(<f32>(buckets - 1));
   const zero = i32x4.splat(0);
   for (let row: u32 = 0; row < ROWS; row += 4) {
     const x = v128.load(input + row * 4);
@@ -53,17 +47,7 @@ export function binColumn(feature: u32): void {
         found = i32x4.sub(found, f32x4.gt(x, v128.load32_splat(at)));
       }
     } else {
-      let bucket: v128;
-      if (mode == LINEAR) {
-        // Adding 2^23 leaves the nearest whole number in the low bits. NaN becomes 0: `pmin` and `pmax` keep their first.
-        let place = f32x4.mul(f32x4.sub(x, least), scale);
-        place = f32x4.pmin(lastPlace, f32x4.pmax(zero, place));
-        bucket = v128.and(f32x4.add(place, f32x4.splat(8388608)), i32x4.splat(0x7fffff));
-      } else {
-        let key = v128.xor(x, i32x4.shr_u(i32x4.shr_s(x, 31), 1));
-        key = i32x4.sub(i32x4.shr_s(key, keyShift), keyLeast);
-        bucket = v128.andnot(i32x4.min_s(lastBucket, i32x4.max_s(zero, key)), nan);
-      }
+      const bucket = bucketOf(feature, mode, x, nan);
       if (single) {
         // One threshold a bucket: it and the number of those before it lie side by side.
         const at = i32x4.shl(bucket, 3);
@@ -104,16 +88,38 @@ export function binColumn(feature: u32): void {
         }
       }
     }
-    found = v128.or(found, nan);
-    const bytes = v128.shuffle<u8>(
-      found, found, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12,
+    storeBins(low + row, isWide ? high + row : 0, v128.or(found, nan));
+  }
+}
+
+/** The bucket of four values, which grows with the value. */
+// @ts-ignore: decorator
+@inline export function bucketOf(feature: u32, mode: u32, x: v128, nan: v128): v128 {
+  const zero = i32x4.splat(0);
+  const buckets = field(feature, 7);
+  if (mode == LINEAR) {
+    // Adding 2^23 leaves the nearest whole number in the low bits. NaN becomes 0: `pmin` and `pmax` keep their first.
+    let place = f32x4.sub(x, v128.load32_splat(feature, 32));
+    place = f32x4.mul(place, v128.load32_splat(feature, 36));
+    place = f32x4.pmin(f32x4.splat(<f32>(buckets - 1)), f32x4.pmax(zero, place));
+    return v128.and(f32x4.add(place, f32x4.splat(8388608)), i32x4.splat(0x7fffff));
+  }
+  let key = v128.xor(x, i32x4.shr_u(i32x4.shr_s(x, 31), 1));
+  key = i32x4.sub(i32x4.shr_s(key, <i32>field(feature, 11)), v128.load32_splat(feature, 40));
+  return v128.andnot(i32x4.min_s(i32x4.splat(buckets - 1), i32x4.max_s(zero, key)), nan);
+}
+
+/** Stores the bins of four rows: their low bytes, and where `high` is not 0 their high bytes too. */
+// @ts-ignore: decorator
+@inline export function storeBins(low: u32, high: u32, found: v128): void {
+  const bytes = v128.shuffle<u8>(
+    found, found, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12,
+  );
+  v128.store_lane<u32>(low, bytes, 0);
+  if (high != 0) {
+    const above = v128.shuffle<u8>(
+      found, found, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13,
     );
-    v128.store_lane<u32>(low + row, bytes, 0);
-    if (isWide) {
-      const above = v128.shuffle<u8>(
-        found, found, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13,
-      );
-      v128.store_lane<u32>(high + row, above, 0);
-    }
+    v128.store_lane<u32>(high, above, 0);
   }
 }

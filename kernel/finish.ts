@@ -3,13 +3,13 @@ import { exp, expFused } from './exp';
 import { ROWS } from './layout';
 
 /** How scores become outputs. The last three are those of a classifier of two classes that has one score. */
-const PLAIN: u32 = 0;
-const SOFTMAX: u32 = 1;
-const LOGISTIC: u32 = 2;
-const SOFTMAX_ZERO: u32 = 3;
-const COMPLEMENT: u32 = 4;
+export const PLAIN: u32 = 0;
+export const SOFTMAX: u32 = 1;
+export const LOGISTIC: u32 = 2;
+export const SOFTMAX_ZERO: u32 = 3;
+export const COMPLEMENT: u32 = 4;
 const OPPOSITE: u32 = 5;
-const LOGISTIC_PAIR: u32 = 6;
+export const LOGISTIC_PAIR: u32 = 6;
 
 /**
  * Finishes `rows` rows of a block: scores are `count` columns, outputs row-major. Scores are divided by `divisor` first, where
@@ -67,13 +67,13 @@ function pair(scores: u32, rows: u32, how: u32, outputs: u32): void {
   }
 }
 
-function logistic(x: f32): f32 {
+export function logistic(x: f32): f32 {
   const v: f32 = 1 / (1 + exp(-abs(x)));
   return x < 0 ? 1 - v : v;
 }
 
 // @ts-ignore: decorator
-@inline function greatest(at: u32, count: u32): f32 {
+@inline export function greatest(at: u32, count: u32): f32 {
   let most: f32 = -3.4028234663852886e38;
   for (let k: u32 = 0; k < count; k++) {
     const x = load<f32>(at + k * 4);
@@ -82,7 +82,7 @@ function logistic(x: f32): f32 {
   return most;
 }
 
-function softmax(at: u32, count: u32): void {
+export function softmax(at: u32, count: u32): void {
   const most = greatest(at, count);
   let sum: f32 = 0;
   for (let k: u32 = 0; k < count; k++) {
@@ -93,6 +93,12 @@ function softmax(at: u32, count: u32): void {
   for (let k: u32 = 0; k < count; k++) store<f32>(at + k * 4, load<f32>(at + k * 4) / sum);
 }
 
+/** Whether a score counts as 0. NaN does. */
+// @ts-ignore: decorator
+@inline export function isSmall(x: f32): bool {
+  return !(x > <f32>0.0000001 || x < <f32>-0.0000001);
+}
+
 /** Leaves scores of 0 out of the sum. */
 function softmaxZero(at: u32, count: u32): void {
   const most = greatest(at, count);
@@ -100,7 +106,7 @@ function softmaxZero(at: u32, count: u32): void {
   let sum: f32 = 0;
   for (let k: u32 = 0; k < count; k++) {
     let x = load<f32>(at + k * 4);
-    if (x > <f32>0.0000001 || x < <f32>-0.0000001) {
+    if (!isSmall(x)) {
       x = expFused(x - most);
       sum += x;
     } else x *= scale;

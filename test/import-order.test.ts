@@ -21,6 +21,7 @@ const ORDER = `
   base/onnx-file.ts
   base/onnx-graph.ts
   base/onnx-attribute.ts
+  base/onnx-tensor.ts
   base/onnx-rewrite.ts
   base/onnx.ts
 
@@ -98,6 +99,7 @@ const ORDER = `
 
   trees/floats.ts
   trees/ensemble.ts
+  trees/ensemble5.ts
   trees/cut.ts
   trees/conditions.ts
   trees/shapes.ts

@@ -81,6 +81,10 @@ export function attribute(name: string, value: readonly (number | bigint)[] | st
 export const number = (name: string, value: number): Buffer =>
   part(5, part(1, name), int(3, value), int(20, 2));
 
+/** An attribute that is a tensor. */
+export const tensorAttribute = (name: string, value: Buffer): Buffer =>
+  part(5, part(1, name), part(5, value), int(20, 4));
+
 /** A node: operator (`domain.Name` for one of another domain), inputs, outputs, attributes. */
 export function node(
   op: string,
@@ -101,14 +105,17 @@ export function node(
 /** A constant tensor of numbers. */
 export function constant(
   name: string,
-  element: 'float' | 'int64',
+  element: 'float' | 'double' | 'uint8' | 'int64',
   shape: readonly number[],
   values: readonly number[],
 ): Buffer {
-  const raw =
-    element === 'float'
-      ? Buffer.from(Float32Array.from(values).buffer)
-      : Buffer.from(BigInt64Array.from(values, BigInt).buffer);
+  const arrays = {
+    float: () => Float32Array.from(values),
+    double: () => Float64Array.from(values),
+    uint8: () => Uint8Array.from(values),
+    int64: () => BigInt64Array.from(values, BigInt),
+  };
+  const raw = Buffer.from(arrays[element]().buffer);
   return Buffer.concat([
     ...shape.map((d) => int(1, d)),
     int(2, ELEMENT[element]),
@@ -126,13 +133,15 @@ export interface ModelParts {
   /** Fields of the graph that follow the others. */
   readonly more?: readonly Buffer[];
   readonly opset?: number;
+  /** The version of the operators of ai.onnx.ml: 2 unless it is given. */
+  readonly ml?: number;
   /** Without the operators of ONNX itself. */
   readonly onlyMl?: boolean;
 }
 
 /** The bytes of a model. */
 export function modelBytes(parts: ModelParts): Buffer {
-  const { inputs, outputs, nodes, constants = [], more = [], opset = 13 } = parts;
+  const { inputs, outputs, nodes, constants = [], more = [], opset = 13, ml = 2 } = parts;
   const graph = [
     ...nodes.map((n) => part(1, n)),
     part(2, 'graph'),
@@ -146,7 +155,7 @@ export function modelBytes(parts: ModelParts): Buffer {
     part(2, 'test'),
     part(7, ...graph),
     ...(parts.onlyMl ? [] : [part(8, part(1, ''), int(2, opset))]),
-    part(8, part(1, 'ai.onnx.ml'), int(2, 2)),
+    part(8, part(1, 'ai.onnx.ml'), int(2, ml)),
   ]);
 }
 

@@ -1,7 +1,19 @@
 /** Tree ensembles for tests: written attribute by attribute, so that wrong ones can be written too, and drawn at random. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { int, modelBytes, node, number, part, tensor, varint } from './onnx.js';
+import { after, before, type Floats, zeros } from '../src/trees/floats.js';
+import {
+  constant,
+  ELEMENT,
+  int,
+  modelBytes,
+  node,
+  number,
+  part,
+  tensor,
+  tensorAttribute,
+  varint,
+} from './onnx.js';
 import type { Random } from './random.js';
 import { makeFolder } from './scoreline.js';
 
@@ -25,6 +37,17 @@ export interface EnsembleParts {
   bases?: number[];
   transform?: string;
   aggregate?: string;
+  /** The type of the ensemble's input, and of its numbers where they are tensors. */
+  element?: 'float' | 'double';
+  /** The type of the model's input, where a Cast comes before the ensemble. */
+  input?: 'float' | 'double';
+  /** Thresholds, weights and base values are tensors, of that type instead. */
+  asTensors?: boolean;
+  tensors?: 'float' | 'double';
+  /** A TreeEnsemble: leaves have one weight each, and there are no labels and no base values. */
+  version5?: boolean;
+  /** The values of each node whose mode is BRANCH_MEMBER, in their order. */
+  members?: number[][];
   /** Numbers one by one, as Python writes them, and not packed. */
   unpacked?: boolean;
 }
@@ -60,6 +83,14 @@ function text(name: string, value: string): Buffer {
 
 /** The node of an ensemble: input `x`, outputs `y`, or `label` and `y`. */
 export function ensembleNode(e: EnsembleParts): Buffer {
+  if (e.version5) return ensembleNode5(e);
+  const numbers = (name: string, values: readonly number[]): Buffer =>
+    e.asTensors
+      ? tensorAttribute(
+          `${name}_as_tensor`,
+          constant('', e.tensors ?? e.element ?? 'float', [values.length], values),
+        )
+      : floats(name, values, e.unpacked);
   const isClassifier = e.labels !== undefined;
   const prefix = isClassifier ? 'class' : 'target';
   const labels = e.labels ?? [];
@@ -74,7 +105,7 @@ export function ensembleNode(e: EnsembleParts): Buffer {
     ints('nodes_nodeids', e.nodeids, e.unpacked),
     ints('nodes_featureids', e.featureids, e.unpacked),
     texts('nodes_modes', e.modes),
-    floats('nodes_values', e.values, e.unpacked),
+    numbers('nodes_values', e.values),
     ints('nodes_truenodeids', e.truenodeids, e.unpacked),
     ints('nodes_falsenodeids', e.falsenodeids, e.unpacked),
     ...(e.missing === undefined
@@ -83,11 +114,100 @@ export function ensembleNode(e: EnsembleParts): Buffer {
     ints(`${prefix}_treeids`, e.weightTreeids, e.unpacked),
     ints(`${prefix}_nodeids`, e.weightNodeids, e.unpacked),
     ints(`${prefix}_ids`, e.weightIds, e.unpacked),
-    floats(`${prefix}_weights`, e.weights, e.unpacked),
+    numbers(`${prefix}_weights`, e.weights),
     ...(isClassifier ? [labelAttribute] : [number('n_targets', e.targets ?? 1)]),
-    ...(e.bases === undefined ? [] : [floats('base_values', e.bases)]),
+    ...(e.bases === undefined ? [] : [numbers('base_values', e.bases)]),
     ...(e.transform === undefined ? [] : [text('post_transform', e.transform)]),
     ...(e.aggregate === undefined ? [] : [text('aggregate_function', e.aggregate)]),
+  );
+}
+
+const MODES5 = ['LEQ', 'LT', 'GTE', 'GT', 'EQ', 'NEQ', 'MEMBER'].map((mode) => `BRANCH_${mode}`);
+/** As TreeEnsemble numbers them. */
+const AGGREGATES5 = ['AVERAGE', 'SUM', 'MIN', 'MAX'];
+const TRANSFORMS5 = ['NONE', 'SOFTMAX', 'LOGISTIC', 'SOFTMAX_ZERO', 'PROBIT'];
+
+/** The same ensemble as a TreeEnsemble: nodes and leaves are numbered apart. */
+function ensembleNode5(e: EnsembleParts): Buffer {
+  const key = (tree: number, id: number): string => `${tree} ${id}`;
+  const place = new Map<string, number>();
+  const inner: number[] = [];
+  const leaves: number[] = [];
+  for (const [i, mode] of e.modes.entries()) {
+    const list = mode === 'LEAF' ? leaves : inner;
+    place.set(key(e.treeids[i]!, e.nodeids[i]!), list.push(i) - 1);
+  }
+  const weightOf = new Map(e.weightNodeids.map((id, i) => [key(e.weightTreeids[i]!, id), i]));
+  const weights = leaves.map((i) => weightOf.get(key(e.treeids[i]!, e.nodeids[i]!))!);
+  const isLeaf = new Map(e.modes.map((m, i) => [key(e.treeids[i]!, e.nodeids[i]!), m === 'LEAF']));
+  const to = (i: number, ids: readonly number[]): string => key(e.treeids[i]!, ids[i]!);
+  const list = (name: string, ids: readonly number[]): Buffer => ints(name, ids, e.unpacked);
+  const element = e.tensors ?? e.element ?? 'float';
+  const numbers = (name: string, values: readonly number[]): Buffer =>
+    tensorAttribute(name, constant('', element, [values.length], values));
+  const roots = inner.filter((i) => e.nodeids[i] === 0);
+  const members = (e.members ?? []).flatMap((values) => [...values, Number.NaN]);
+  return node(
+    'ai.onnx.ml.TreeEnsemble',
+    ['x'],
+    ['y'],
+    list(
+      'nodes_featureids',
+      inner.map((i) => e.featureids[i]!),
+    ),
+    tensorAttribute(
+      'nodes_modes',
+      constant(
+        '',
+        'uint8',
+        [inner.length],
+        inner.map((i) => MODES5.indexOf(e.modes[i]!)),
+      ),
+    ),
+    numbers(
+      'nodes_splits',
+      inner.map((i) => e.values[i]!),
+    ),
+    list(
+      'nodes_truenodeids',
+      inner.map((i) => place.get(to(i, e.truenodeids)) ?? -1),
+    ),
+    list(
+      'nodes_falsenodeids',
+      inner.map((i) => place.get(to(i, e.falsenodeids)) ?? -1),
+    ),
+    list(
+      'nodes_trueleafs',
+      inner.map((i) => (isLeaf.get(to(i, e.truenodeids)) ? 1 : 0)),
+    ),
+    list(
+      'nodes_falseleafs',
+      inner.map((i) => (isLeaf.get(to(i, e.falsenodeids)) ? 1 : 0)),
+    ),
+    ...(e.missing === undefined
+      ? []
+      : [
+          list(
+            'nodes_missing_value_tracks_true',
+            inner.map((i) => e.missing![i]!),
+          ),
+        ]),
+    list(
+      'leaf_targetids',
+      weights.map((at) => e.weightIds[at]!),
+    ),
+    numbers(
+      'leaf_weights',
+      weights.map((at) => e.weights[at]!),
+    ),
+    ...(members.length === 0 ? [] : [numbers('membership_values', members)]),
+    list(
+      'tree_roots',
+      roots.map((i) => inner.indexOf(i)),
+    ),
+    number('n_targets', e.targets ?? 1),
+    number('aggregate_function', AGGREGATES5.indexOf(e.aggregate ?? 'SUM')),
+    number('post_transform', TRANSFORMS5.indexOf(e.transform ?? 'NONE')),
   );
 }
 
@@ -96,13 +216,18 @@ export function writeEnsemble(e: EnsembleParts, features: number, folder = makeF
   const path = join(folder, 'trees.onnx');
   const label = typeof e.labels?.[0] === 'string' ? 'string' : 'int64';
   const width = e.labels?.length ?? e.targets ?? 1;
+  const element = e.element ?? 'float';
+  const input = e.input ?? element;
+  const cast = node('Cast', ['raw'], ['x'], number('to', ELEMENT[element]));
+  const output = e.version5 ? element : 'float';
   const bytes = modelBytes({
-    inputs: [tensor('x', 'float', ['N', features])],
+    inputs: [tensor(e.input === undefined ? 'x' : 'raw', input, ['N', features])],
     outputs: [
       ...(e.labels === undefined ? [] : [tensor('label', label, ['N'])]),
-      tensor('y', 'float', ['N', width]),
+      tensor('y', output, ['N', width]),
     ],
-    nodes: [ensembleNode(e)],
+    nodes: [...(e.input === undefined ? [] : [cast]), ensembleNode(e)],
+    ml: e.version5 ? 5 : 3,
   });
   writeFileSync(path, bytes);
   return path;
@@ -132,7 +257,7 @@ const EQUAL = ['BRANCH_EQ', 'BRANCH_NEQ'];
 export interface DrawnEnsemble {
   readonly parts: EnsembleParts;
   readonly features: number;
-  readonly pool: Float32Array;
+  readonly pool: Floats;
 }
 
 /** A number from a bell curve. */
@@ -143,24 +268,24 @@ function normal(random: Random): number {
 /** Draws an ensemble of every kind that ONNX has; `leaves` is the most that a tree has. */
 export function drawEnsemble(random: Random, leaves: number): DrawnEnsemble {
   const features = random.whole(1, 8);
-  const count = random.pick([3, 30, 400, 1500]);
-  const pool = Float32Array.from([
-    ...Array.from({ length: count }, () => 10 * normal(random)),
-    ...[0, -0, 1e-35, -1e-35, 1e-45, Infinity, 3.4028235e38, 5, 7, 1, 2, 3],
-  ]);
-  const isClassifier = random.next() < 0.5;
+  const version5 = random.next() < 0.3;
+  const element = random.pick(['float', 'float', 'double'] as const);
+  const pool = drawPool(random, element);
+  const isClassifier = !version5 && random.next() < 0.5;
   const targets = isClassifier ? random.pick([2, 2, 2, 3, 6]) : random.pick([1, 2, 3, 5]);
   const modes = [...ORDERED, ...(random.next() < 0.5 ? EQUAL : [])];
+  if (version5 && random.next() < 0.5) modes.push('BRANCH_MEMBER');
   const only = random.next() < 0.6 ? [random.pick(modes)] : modes;
   const trees = leaves > 2000 ? random.whole(1, 3) : random.whole(1, 30);
   const isPositive = random.next() < 0.3;
-  const scheme = random.pick(['all', 'all', 'turns', 'first', 'last', 'some']);
+  const scheme = random.pick(version5 ? SCHEMES5 : SCHEMES);
   const e: EnsembleParts = {
-    ...{ treeids: [], nodeids: [], featureids: [], modes: [], values: [], truenodeids: [] },
-    ...{ falsenodeids: [], weightTreeids: [], weightNodeids: [], weightIds: [], weights: [] },
-    unpacked: random.next() < 0.5,
+    ...noNodes(),
+    ...{ element, version5, members: [], unpacked: random.next() < 0.5 },
+    asTensors: element === 'double' ? random.next() < 0.7 : random.next() < 0.1,
     transform: random.pick(['NONE', 'LOGISTIC', 'SOFTMAX', 'SOFTMAX_ZERO']),
   };
+  if (random.next() < 0.2) e.input = random.pick(['float', 'double']);
   if (random.next() < 0.7) e.missing = [];
   if (isClassifier) {
     e.labels = Array.from({ length: targets }, (_, i) => 3 * i - 1);
@@ -169,22 +294,47 @@ export function drawEnsemble(random: Random, leaves: number): DrawnEnsemble {
     e.targets = targets;
     e.aggregate = random.pick(['SUM', 'AVERAGE', 'MIN', 'MAX']);
   }
-  if (random.next() < 0.4) {
+  if (!version5 && random.next() < 0.4) {
     const length = targets === 2 && isClassifier && scheme !== 'all' ? 1 : targets;
-    e.bases = Array.from({ length }, () => Math.fround(normal(random)));
+    e.bases = Array.from({ length }, () => normal(random));
   }
   const targetsOf = (tree: number): number[] => {
     const all = Array.from({ length: targets }, (_, i) => i);
     if (scheme === 'first') return [0];
     if (scheme === 'last') return [targets - 1];
     if (scheme === 'turns') return [tree % targets];
+    if (scheme === 'any') return [random.pick(all)];
     return scheme === 'all' ? all : all.filter((i) => i === 0 || random.next() < 0.7);
   };
   for (let tree = 0; tree < trees; tree++) {
-    const most = random.next() < 0.1 ? 1 : leaves;
+    const most = version5 ? Math.max(2, leaves) : random.next() < 0.1 ? 1 : leaves;
     drawTree(e, { random, tree, leaves: most, modes: only, features, pool, targetsOf, isPositive });
   }
   return { parts: e, features, pool };
+}
+
+function noNodes(): EnsembleParts {
+  return {
+    ...{ treeids: [], nodeids: [], featureids: [], modes: [], values: [], truenodeids: [] },
+    ...{ falsenodeids: [], weightTreeids: [], weightNodeids: [], weightIds: [], weights: [] },
+  };
+}
+
+/** Which outputs the leaves of a tree give to: in a TreeEnsemble each to one. */
+const SCHEMES = ['all', 'all', 'turns', 'first', 'last', 'some'];
+const SCHEMES5 = ['turns', 'turns', 'first', 'any'];
+
+function drawPool(random: Random, element: 'float' | 'double'): Floats {
+  const count = random.pick([3, 30, 400, 1500]);
+  const values = [
+    ...Array.from({ length: count }, () => 10 * normal(random)),
+    ...[0, -0, 1e-35, -1e-35, 1e-45, Infinity, 3.4028235e38, 5, 7, 1, 2, 3],
+  ];
+  if (element === 'float') return Float32Array.from(values);
+  // Some that differ as doubles only, some that are 32-bit floats, and some that no float comes near to.
+  const near = values.slice(0, 10).map((value) => value * (1 + 2 ** -40));
+  const rounded = values.slice(5, 20).map(Math.fround);
+  return Float64Array.from([...values, ...near, ...rounded, 1e-310, -1e300, 5e-324, 1e39]);
 }
 
 interface TreePlan {
@@ -193,7 +343,7 @@ interface TreePlan {
   readonly leaves: number;
   readonly modes: readonly string[];
   readonly features: number;
-  readonly pool: Float32Array;
+  readonly pool: Floats;
   readonly targetsOf: (tree: number) => number[];
   readonly isPositive: boolean;
 }
@@ -222,7 +372,9 @@ function drawTree(e: EnsembleParts, plan: TreePlan): void {
     e.nodeids.push(id);
     e.missing?.push(children === undefined ? 0 : random.whole(0, 1));
     e.featureids.push(children === undefined ? 0 : random.whole(0, features - 1));
-    e.modes.push(children === undefined ? 'LEAF' : random.pick(modes));
+    const mode = children === undefined ? 'LEAF' : random.pick(modes);
+    e.modes.push(mode);
+    if (mode === 'BRANCH_MEMBER') e.members?.push(drawMembers(random, pool));
     e.values.push(children === undefined ? 0 : pool[random.whole(0, pool.length - 1)]!);
     e.truenodeids.push(children?.[0] ?? 0);
     e.falsenodeids.push(children?.[1] ?? 0);
@@ -231,9 +383,55 @@ function drawTree(e: EnsembleParts, plan: TreePlan): void {
       e.weightTreeids.push(tree);
       e.weightNodeids.push(id);
       e.weightIds.push(target);
-      e.weights.push(Math.fround(isPositive ? Math.abs(normal(random)) : normal(random)));
+      e.weights.push(isPositive ? Math.abs(normal(random)) : normal(random));
     }
   }
+}
+
+/**
+ * Draws trees of LightGBM's for sets of categories: chains of BRANCH_EQ that share their true branch, of numbers of which ONNX Runtime
+ * makes a mask or does not, and whose nodes may or may not agree about missing values.
+ */
+export function drawChains(random: Random): DrawnEnsemble {
+  const element = random.pick(['float', 'double'] as const);
+  const pool = drawPool(random, element).filter((x) => x > -1e300) as Floats;
+  const features = random.whole(1, 3);
+  const e: EnsembleParts = { ...noNodes(), element, asTensors: element === 'double' };
+  if (random.next() < 0.8) e.missing = [];
+  for (let tree = random.whole(0, 3); tree >= 0; tree--) {
+    const members = drawMembers(random, pool);
+    const feature = random.whole(0, features - 1);
+    const missing = random.pick([0, 1, 2]);
+    const last = members.length;
+    for (let id = 0; id < last + 2; id++) {
+      const isInner = id < last;
+      e.treeids.push(tree);
+      e.nodeids.push(id);
+      e.featureids.push(isInner && random.next() < 0.95 ? feature : 0);
+      e.modes.push(isInner ? 'BRANCH_EQ' : 'LEAF');
+      e.values.push(members[id] ?? 0);
+      e.truenodeids.push(isInner ? last + 1 : 0);
+      e.falsenodeids.push(isInner ? id + 1 : 0);
+      e.missing?.push(isInner && missing < 2 ? missing : random.whole(0, 1));
+      if (isInner) continue;
+      e.weightTreeids.push(tree);
+      e.weightNodeids.push(id);
+      e.weightIds.push(0);
+      e.weights.push(normal(random));
+    }
+  }
+  return { parts: e, features, pool };
+}
+
+/** Small whole numbers, of which ONNX Runtime makes a mask, or any numbers, or many. */
+function drawMembers(random: Random, pool: Floats): number[] {
+  const count = random.pick([1, 2, 5, 20, 30, 40]);
+  const isSmall = random.next() < 0.8;
+  const least = random.pick([0, 1]);
+  const most = random.pick([7, 25, 30, 30, 40, 70]);
+  return Array.from({ length: count }, () =>
+    isSmall ? random.whole(least, most) : random.pick([...pool]),
+  );
 }
 
 /** Rows, row-major: thresholds, the floats beside them, and what is like no other float. */
@@ -241,17 +439,20 @@ export function drawRows(
   random: Random,
   { features, pool }: Pick<DrawnEnsemble, 'features' | 'pool'>,
   rows: number,
-): Float32Array {
-  const values = new Float32Array(rows * features);
-  const bits = new Int32Array(values.buffer);
+): Floats {
+  const isDouble = pool instanceof Float64Array;
+  const precision = isDouble ? 'float64' : 'float32';
+  const values = zeros(precision, rows * features);
   for (let i = 0; i < values.length; i++) {
-    values[i] = pool[random.whole(0, pool.length - 1)]!;
+    let value = pool[random.whole(0, pool.length - 1)]!;
     const kind = random.next();
-    if (kind < 0.6 && Number.isFinite(values[i])) {
-      if (values[i] === 0) values[i] = kind < 0.3 ? 1e-45 : -1e-45;
-      else bits[i] = bits[i]! + (kind < 0.3 ? 1 : -1);
-    } else if (kind > 0.98) values[i] = random.pick([Infinity, -Infinity, 0, -0, 1e-45, -1e-45]);
-    else if (kind > 0.92) values[i] = Number.NaN;
+    if (isDouble && random.next() < 0.3) value = Math.fround(value);
+    if (kind < 0.6 && Number.isFinite(value)) {
+      value = kind < 0.3 ? after(precision, value) : before(precision, value);
+    } else if (kind > 0.98) value = random.pick([Infinity, -Infinity, 0, -0, 1e-45, -1e-45]);
+    else if (kind > 0.92) value = Number.NaN;
+    else if (kind > 0.8) value = random.whole(-4, 144) / 2;
+    values[i] = value;
   }
   return values;
 }

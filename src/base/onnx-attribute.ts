@@ -1,12 +1,13 @@
 /**
- * Decodes the attributes of ONNX nodes, and small tensors, from bytes in memory into typed arrays: millions of numbers in
+ * Decodes the attributes of ONNX nodes from bytes in memory into typed arrays: millions of numbers in
  * fractions of a second. Every read is held to the end of the bytes; what does not fit is `Malformed`.
  *
  * Field numbers are those of AttributeProto and TensorProto in `onnx/onnx.proto3`.
  */
 import { Malformed } from './protobuf.js';
 
-const VARINT = 0;
+/** Wire types. */
+export const VARINT = 0;
 const BIT64 = 1;
 const BYTES = 2;
 const BIT32 = 5;
@@ -23,11 +24,13 @@ interface Field {
 const NAME = 1;
 const INT = 3;
 const TEXT = 4;
+const TENSOR = 5;
 const FLOATS = 7;
 const INTS = 8;
 const TEXTS = 9;
 
-function varintEnd(bytes: Uint8Array, at: number): number {
+/** Where the number of variable length at `at` ends. */
+export function varintEnd(bytes: Uint8Array, at: number): number {
   for (let end = at; end < at + 10 && end < bytes.length; end++) {
     if (bytes[end]! < 0x80) return end + 1;
   }
@@ -35,13 +38,14 @@ function varintEnd(bytes: Uint8Array, at: number): number {
 }
 
 /** A number below 2^53, as tags and lengths are. */
-function smallVarint(bytes: Uint8Array, start: number, end: number): number {
+export function smallVarint(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let at = end - 1; at >= start; at--) value = value * 128 + (bytes[at]! & 0x7f);
   return value;
 }
 
-function* fieldsOf(bytes: Uint8Array): Generator<Field> {
+/** The fields of a message, each held to the end of its bytes. */
+export function* fieldsOf(bytes: Uint8Array): Generator<Field> {
   let at = 0;
   while (at < bytes.length) {
     const tagEnd = varintEnd(bytes, at);
@@ -84,6 +88,15 @@ export function attributeText(bytes: Uint8Array): string {
     if (field.number === TEXT && field.wire === BYTES) text = textOf(bytes, field);
   }
   return text;
+}
+
+/** The encoded tensor of an attribute, for `tensorOf`; undefined where it has none. */
+export function attributeTensor(bytes: Uint8Array): Uint8Array | undefined {
+  let tensor: Uint8Array | undefined;
+  for (const { number, wire, start, end } of fieldsOf(bytes)) {
+    if (number === TENSOR && wire === BYTES) tensor = bytes.subarray(start, end);
+  }
+  return tensor;
 }
 
 /** The one whole number of an attribute; undefined where it has none. */
@@ -237,27 +250,4 @@ function forRepeated(
     if (bytes[at] === packed) take(at + field.start, at + field.end, 0);
     at += field.end;
   }
-}
-
-/** A tensor of one float: its value; undefined for any other tensor. */
-export function tensorOfOneFloat(bytes: Uint8Array): number | undefined {
-  let type = 0;
-  let size = 1;
-  let value: number | undefined;
-  let external = false;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const { number, wire, start, end } of fieldsOf(bytes)) {
-    if (number === 1 && wire === VARINT) size *= smallVarint(bytes, start, end);
-    else if (number === 1) {
-      for (let at = start; at < end; ) {
-        const next = varintEnd(bytes, at);
-        size *= smallVarint(bytes, at, next);
-        at = next;
-      }
-    } else if (number === 2 && wire === VARINT) type = smallVarint(bytes, start, end);
-    else if ((number === 4 || number === 9) && end - start === 4)
-      value = view.getFloat32(start, true);
-    else if (number === 14 && wire === VARINT) external = smallVarint(bytes, start, end) !== 0;
-  }
-  return type === 1 && size === 1 && !external ? value : undefined;
 }

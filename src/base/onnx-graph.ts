@@ -27,8 +27,8 @@ export interface GraphNode {
 /** The main graph of a model. */
 export interface OnnxGraph {
   readonly nodes: readonly GraphNode[];
-  /** The names of the inputs; older models list initializers among them. */
-  readonly inputs: readonly string[];
+  /** The inputs by name, each with its TensorProto.DataType, 0 where it is no tensor; older models list initializers among them. */
+  readonly inputs: ReadonlyMap<string, number>;
   readonly outputs: readonly string[];
   /** The encoded tensors by name. */
   readonly initializers: ReadonlyMap<string, () => Uint8Array>;
@@ -70,12 +70,9 @@ function domainOf(text: string | undefined): string {
 
 function readGraph(fd: number, cursor: Cursor, end: number): Omit<OnnxGraph, 'opsets'> {
   const nodes: GraphNode[] = [];
-  const inputs: string[] = [];
+  const inputs = new Map<string, number>();
   const outputs: string[] = [];
   const initializers = new Map<string, () => Uint8Array>();
-  const named = (names: string[]) => (e: number) => {
-    names.push(cursor.message(e, { texts: [1] }).texts[1] ?? '');
-  };
   cursor.message(end, {
     bytes: {
       1: (e) => nodes.push(readNode(fd, cursor, e)),
@@ -84,11 +81,21 @@ function readGraph(fd: number, cursor: Cursor, end: number): Omit<OnnxGraph, 'op
         const name = cursor.message(e, { texts: [8] }).texts[8] ?? '';
         initializers.set(name, () => load(fd, range));
       },
-      11: named(inputs),
-      12: named(outputs),
+      11: (e) => readInput(cursor, e, inputs),
+      12: (e) => outputs.push(cursor.message(e, { texts: [1] }).texts[1] ?? ''),
     },
   });
   return { nodes, inputs, outputs, initializers };
+}
+
+function readInput(cursor: Cursor, end: number, inputs: Map<string, number>): void {
+  let element = 0;
+  const tensor = (e: number): void => {
+    element = Number(cursor.message(e, { ints: [1] }).ints[1] ?? 0);
+  };
+  const type = (e: number): void => void cursor.message(e, { bytes: { 1: tensor } });
+  const { texts } = cursor.message(end, { texts: [1], bytes: { 2: type } });
+  inputs.set(texts[1] ?? '', element);
 }
 
 function readNode(fd: number, cursor: Cursor, end: number): GraphNode {

@@ -67,7 +67,7 @@ function obstacleTo({
   const [input] = scoring.inputs;
   if (input === undefined || scoring.inputs.length > 1 || input.name !== trees.input)
     return `the model has ${scoring.inputs.length} inputs`;
-  if (input.element !== 'float32') return `the input is ${input.element}`;
+  if (input.element !== trees.element) return `the input is ${input.element}`;
   if (input.rank !== 2) return `the input has ${input.rank} dimensions`;
   const width = input.list === undefined ? input.columns.length : (input.list[0] ?? 0);
   if (width <= trees.lastFeature)

@@ -37,8 +37,9 @@ export interface ModelFacts {
 export interface TreesFacts {
   readonly trees: number;
   readonly leaves: number;
-  /** The input that it looks at, and the greatest number of a feature in it that is used. */
+  /** The input that it looks at, what it holds, and the greatest number of a feature in it that is used. */
   readonly input: string;
+  readonly element: 'float32' | 'float64';
   readonly lastFeature: number;
   /** The outputs that it gives. */
   readonly outputs: readonly string[];

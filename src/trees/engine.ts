@@ -3,14 +3,16 @@ import { withOnnxGraph } from '../base/onnx-graph.js';
 import { Malformed } from '../base/protobuf.js';
 import { cutGraph } from './cut.js';
 import { Unsupported } from './ensemble.js';
+import type { Floats, Precision } from './floats.js';
 import { startKernel } from './kernel.js';
 import { BLOCK_ROWS, buildProgram, type Program } from './program.js';
 
 /** A model that this engine can score. */
 export interface TreeModel {
   readonly program: Program;
-  /** The model's input that the trees look at. */
+  /** The model's input that the trees look at, and what its elements are. */
   readonly input: string;
+  readonly element: Precision;
   /** The outputs that it can give, and what each is. */
   readonly outputs: ReadonlyMap<string, 'label' | 'scores'>;
   readonly labels: readonly bigint[] | readonly string[] | undefined;
@@ -18,23 +20,23 @@ export interface TreeModel {
 
 /** A column of values: row r is `values[r * stride + offset]`. */
 export interface FloatColumn {
-  readonly values: Float32Array;
+  readonly values: Floats;
   readonly stride: number;
   readonly offset: number;
 }
 
 /** The values of an output: `width` a row, row-major. */
 export interface TreeOutput {
-  readonly element: 'float32' | 'int64' | 'utf8';
+  readonly element: Precision | 'int64' | 'utf8';
   readonly width: number;
-  readonly values: Float32Array | BigInt64Array | string[];
+  readonly values: Floats | BigInt64Array | string[];
 }
 
 /** Compiles the model in a file; a text says why this engine cannot score it. Throws the errors of the file system. */
 export function compileTrees(path: string): TreeModel | string {
   try {
     return withOnnxGraph(path, (graph) => {
-      const { ensemble, input, outputs } = cutGraph(graph);
+      const { ensemble, input, element, outputs } = cutGraph(graph);
       const program = buildProgram(ensemble);
       const { label } = program.finish;
       const given = new Map(outputs);
@@ -42,7 +44,7 @@ export function compileTrees(path: string): TreeModel | string {
         if (kind === 'label' && typeof label === 'string') given.delete(name);
       }
       if (given.size === 0) throw new Unsupported(String(label));
-      return { program, input, outputs: given, labels: ensemble.labels };
+      return { program, input, element, outputs: given, labels: ensemble.labels };
     });
   } catch (error) {
     if (error instanceof Unsupported) return error.message;
@@ -57,7 +59,7 @@ export interface TreeRequest {
   /** Names of outputs. */
   readonly wanted: readonly string[];
   /** Gives an array of this length. */
-  readonly allocate: (length: number) => Float32Array;
+  readonly allocate: (element: Precision, length: number) => Floats;
 }
 
 /** A model that is ready to run. */
@@ -77,7 +79,9 @@ export function startTrees(model: TreeModel): TreeScorer {
   const { finish, features } = program;
   const score: TreeScorer['score'] = (columns, { rows, wanted, allocate }) => {
     const kinds = wanted.map((name) => outputs.get(name));
-    const scores = kinds.includes('scores') ? allocate(rows * finish.width) : undefined;
+    const scores = kinds.includes('scores')
+      ? allocate(program.output, rows * finish.width)
+      : undefined;
     const classes = kinds.includes('label') ? new Uint32Array(rows) : undefined;
     for (let start = 0; start < rows; start += BLOCK_ROWS) {
       const count = Math.min(BLOCK_ROWS, rows - start);
@@ -97,7 +101,7 @@ export function startTrees(model: TreeModel): TreeScorer {
       results.set(
         name,
         kinds[index] === 'scores'
-          ? { element: 'float32', width: finish.width, values: scores! }
+          ? { element: program.output, width: finish.width, values: scores! }
           : labelsOf(program, classes!, labels!),
       );
     }
@@ -106,8 +110,9 @@ export function startTrees(model: TreeModel): TreeScorer {
   return { model, score };
 }
 
+/** Copies rows of a column. Between the precisions this rounds to the nearest, as a Cast does. */
 function fillColumn(
-  target: Float32Array,
+  target: Floats,
   { values, stride, offset }: FloatColumn,
   start: number,
   count: number,
@@ -121,7 +126,7 @@ function fillColumn(
 
 function findClasses(
   { finish: { label } }: Program,
-  scores: readonly Float32Array[],
+  scores: readonly Floats[],
   classes: Uint32Array,
 ): void {
   if (label === undefined || typeof label === 'string') return;

@@ -10,10 +10,13 @@ import {
   attributeInt,
   attributeInts,
   attributeName,
+  attributeTensor,
   attributeText,
   attributeTexts,
 } from '../base/onnx-attribute.js';
 import type { GraphNode } from '../base/onnx-graph.js';
+import { tensorOf } from '../base/onnx-tensor.js';
+import { type Floats, type Precision, zeros } from './floats.js';
 
 /** Why an ensemble, or the graph around it, is left to ONNX Runtime: a text for a person. */
 export class Unsupported extends Error {
@@ -32,15 +35,23 @@ export const MODES = [
 ] as const;
 /** The number of 'LEAF'. */
 export const LEAF = 6;
+/** Whether the value is one of some, in `Ensemble.members`: only a TreeEnsemble has this mode. */
+export const MEMBER = 7;
 
 /** What becomes of summed scores. */
 export type Transform = 'NONE' | 'SOFTMAX' | 'LOGISTIC' | 'SOFTMAX_ZERO';
 
 /** A checked ensemble. Nodes are numbered as they stand in the model; all arrays but `weights` and `targets` have one element a node. */
 export interface Ensemble {
+  /** What values are compared and added in: the type of the node's input, in ONNX Runtime. */
+  readonly precision: Precision;
+  /** What a finished score is. */
+  readonly output: Precision;
   readonly modes: Uint8Array;
   readonly features: Int32Array;
-  readonly thresholds: Float32Array;
+  readonly thresholds: Floats;
+  /** The values of each node of mode MEMBER. */
+  readonly members: ReadonlyMap<number, readonly number[]>;
   /** Where a node leads, as numbers of nodes of the same tree; 0 of a leaf. They may form a cycle still: `buildProgram` finds it. */
   readonly whenTrue: Int32Array;
   readonly whenFalse: Int32Array;
@@ -51,12 +62,12 @@ export interface Ensemble {
   /** The weights of node n are those from `weightStart[n]` up to `weightStart[n + 1]`. */
   readonly weightStart: Int32Array;
   readonly targets: Int32Array;
-  readonly weights: Float32Array;
+  readonly weights: Floats;
   /** How many numbers the ensemble gives a row. */
   readonly targetCount: number;
   /** The classes of a classifier. */
   readonly labels: readonly bigint[] | readonly string[] | undefined;
-  readonly bases: Float32Array;
+  readonly bases: Floats;
   readonly aggregate: 'SUM' | 'AVERAGE' | 'MIN' | 'MAX';
   readonly transform: Transform;
 }
@@ -67,6 +78,8 @@ interface Attributes {
   readonly floats: Map<string, Float32Array>;
   readonly texts: Map<string, string>;
   readonly counts: Map<string, number>;
+  /** Of the floats that may be given as a tensor instead, by the name that they have otherwise. */
+  readonly tensors: Map<string, Floats>;
   modes: Uint8Array;
   labels: bigint[] | string[] | undefined;
 }
@@ -94,6 +107,7 @@ function decode(node: GraphNode): Attributes {
     floats: new Map(),
     texts: new Map(),
     counts: new Map(),
+    tensors: new Map(),
     modes: new Uint8Array(),
     labels: undefined,
   };
@@ -106,10 +120,34 @@ function decode(node: GraphNode): Attributes {
     else if (name === 'nodes_modes') attributes.modes = attributeChoices(bytes, MODES);
     else if (name === 'classlabels_strings') takeLabels(attributes, attributeTexts(bytes));
     else if (name === 'classlabels_int64s') takeLabels(attributes, attributeBigInts(bytes));
-    else if (name.endsWith('_as_tensor')) throw new Unsupported(`it has 64-bit floats (${name})`);
-    else if (name !== 'nodes_hitrates') throw new Unsupported(`it has an attribute "${name}"`);
+    else if (FLOATS.has(name.replace(AS_TENSOR, '')))
+      attributes.tensors.set(name.replace(AS_TENSOR, ''), floatTensor(name, bytes));
+    else if (name.replace(AS_TENSOR, '') !== 'nodes_hitrates')
+      throw new Unsupported(`it has an attribute "${name}"`);
   }
   return attributes;
+}
+
+const AS_TENSOR = /_as_tensor$/;
+
+/** The floats of an attribute that is a tensor. Throws `Unsupported` where it holds anything else. */
+export function floatTensor(name: string, attribute: Uint8Array): Floats {
+  const encoded = attributeTensor(attribute);
+  const tensor = encoded === undefined ? undefined : tensorOf(encoded);
+  if (tensor === undefined || tensor instanceof Uint8Array)
+    throw new Unsupported(`${name} is no tensor of floats in the model`);
+  return tensor;
+}
+
+/** The floats under a name, in the precision of the ensemble: a list of 32 bits each, or a tensor. */
+function floatsOf(attributes: Attributes, name: string, precision: Precision): Floats {
+  const list = attributes.floats.get(name) ?? new Float32Array();
+  const tensor = attributes.tensors.get(name) ?? new Float32Array();
+  if (tensor.length === 0) return precision === 'float64' ? Float64Array.from(list) : list;
+  if (list.length > 0) throw new Unsupported(`it has both ${name} and ${name}_as_tensor`);
+  if (tensor instanceof Float64Array !== (precision === 'float64'))
+    throw new Unsupported(`${name}_as_tensor has not the type of the input`);
+  return tensor;
 }
 
 function takeLabels(attributes: Attributes, labels: bigint[] | string[]): void {
@@ -118,8 +156,11 @@ function takeLabels(attributes: Attributes, labels: bigint[] | string[]): void {
   attributes.labels = labels;
 }
 
-/** Decodes and checks the ensemble of a TreeEnsembleClassifier or TreeEnsembleRegressor. Throws `Unsupported` and `Malformed`. */
-export function readEnsemble(node: GraphNode): Ensemble {
+/**
+ * Decodes and checks the ensemble of a TreeEnsembleClassifier or TreeEnsembleRegressor whose input has that precision. Throws
+ * `Unsupported` and `Malformed`.
+ */
+export function readEnsemble(node: GraphNode, precision: Precision): Ensemble {
   const attributes = decode(node);
   const isClassifier = node.op === 'TreeEnsembleClassifier';
   const prefix = isClassifier ? 'class' : 'target';
@@ -133,7 +174,7 @@ export function readEnsemble(node: GraphNode): Ensemble {
   };
   if (count === 0) throw new Unsupported('it has no nodes');
   if (modes.includes(255)) throw new Unsupported('a node has an unknown mode');
-  const thresholds = attributes.floats.get('nodes_values') ?? new Float32Array();
+  const thresholds = floatsOf(attributes, 'nodes_values', precision);
   if (thresholds.length !== count)
     throw new Unsupported(`nodes_values has ${thresholds.length} elements for ${count} nodes`);
   const missing = attributes.ints.get('nodes_missing_value_tracks_true') ?? new Int32Array();
@@ -150,8 +191,11 @@ export function readEnsemble(node: GraphNode): Ensemble {
     : (attributes.counts.get('n_targets') ?? 0);
   if (!(targetCount >= 1 && targetCount <= 4096))
     throw new Unsupported(`it has ${targetCount} outputs`);
-  const weights = readWeights(attributes, prefix, { modes, places, targetCount });
+  const weights = readWeights(attributes, prefix, { modes, places, targetCount, precision });
   return {
+    precision,
+    output: 'float32',
+    members: new Map(),
     modes,
     features,
     thresholds,
@@ -162,7 +206,7 @@ export function readEnsemble(node: GraphNode): Ensemble {
     ...weights,
     targetCount,
     labels: isClassifier ? labels : undefined,
-    bases: basesOf(attributes, isClassifier, targetCount),
+    bases: checkedBases(floatsOf(attributes, 'base_values', precision), isClassifier, targetCount),
     aggregate: choice(attributes, 'aggregate_function', 'SUM', ['SUM', 'AVERAGE', 'MIN', 'MAX']),
     transform: choice(attributes, 'post_transform', 'NONE', [
       'NONE',
@@ -186,8 +230,7 @@ function choice<Choice extends string>(
 }
 
 /** One base value a target, or none: ONNX Runtime passes over a list of another length, or worse. */
-function basesOf({ floats }: Attributes, isClassifier: boolean, targetCount: number): Float32Array {
-  const bases = floats.get('base_values') ?? new Float32Array();
+function checkedBases(bases: Floats, isClassifier: boolean, targetCount: number): Floats {
   const fits = bases.length === 0 || bases.length === targetCount;
   if (!fits && !(isClassifier && targetCount === 2 && bases.length === 1))
     throw new Unsupported(`it has ${bases.length} base values for ${targetCount} outputs`);
@@ -245,16 +288,24 @@ function children(ids: Int32Array, modes: Uint8Array, { treeOf, find }: Places):
   return nodes;
 }
 
+interface WeightPlan {
+  readonly modes: Uint8Array;
+  readonly places: Places;
+  readonly targetCount: number;
+  readonly precision: Precision;
+}
+
 /** Gathers the weights of each leaf, in the order of the model. */
 function readWeights(
-  { ints, floats }: Attributes,
+  attributes: Attributes,
   prefix: 'class' | 'target',
-  { modes, places, targetCount }: { modes: Uint8Array; places: Places; targetCount: number },
+  { modes, places, targetCount, precision }: WeightPlan,
 ): Pick<Ensemble, 'weightStart' | 'targets' | 'weights'> {
+  const { ints } = attributes;
   const trees = ints.get(`${prefix}_treeids`) ?? new Int32Array();
   const ids = ints.get(`${prefix}_nodeids`) ?? new Int32Array();
   const targetOf = ints.get(`${prefix}_ids`) ?? new Int32Array();
-  const values = floats.get(`${prefix}_weights`) ?? new Float32Array();
+  const values = floatsOf(attributes, `${prefix}_weights`, precision);
   const count = values.length;
   if (trees.length !== count || ids.length !== count || targetOf.length !== count)
     throw new Unsupported('its lists of weights differ in length');
@@ -272,7 +323,7 @@ function readWeights(
   for (let node = 0; node < modes.length; node++) weightStart[node + 1]! += weightStart[node]!;
   const next = weightStart.slice();
   const targets = new Int32Array(weightStart.at(-1)!);
-  const weights = new Float32Array(weightStart.at(-1)!);
+  const weights = zeros(precision, weightStart.at(-1)!);
   for (let i = 0; i < count; i++) {
     const node = nodeOf[i]!;
     if (node < 0) continue;

@@ -3,6 +3,7 @@
  * Runtime 1.30 (core/providers/cpu/ml/tree_ensemble_aggregator.h), quirks included.
  */
 import { type Ensemble, Unsupported } from './ensemble.js';
+import { type Floats, zeros } from './floats.js';
 
 /** How the kernel finishes a row: numbers of kernel/finish.ts. */
 const HOW = { NONE: 0, SOFTMAX: 1, LOGISTIC: 2, SOFTMAX_ZERO: 3 } as const;
@@ -34,7 +35,7 @@ export interface Finish {
   /** Scores are divided by this, unless it is 0. */
   readonly divisor: number;
   /** One base value a column, 0 where there is none. */
-  readonly bases: Float32Array;
+  readonly bases: Floats;
   /** The kernel's number for the transformation. */
   readonly how: number;
   /** Whether the transformation needs e to a power, which is the C library's in ONNX Runtime. */
@@ -50,7 +51,7 @@ const STARTS = [0, Infinity, -Infinity] as const;
 
 /** Settles what is done with an ensemble's scores. Throws `Unsupported`. */
 export function finishOf(ensemble: Ensemble): Finish {
-  const { aggregate, roots, labels, transform } = ensemble;
+  const { aggregate, roots, labels } = ensemble;
   const join = JOINS[aggregate];
   if (ensemble.weights.some(Number.isNaN)) throw new Unsupported('a weight is NaN');
   const common = {
@@ -60,14 +61,14 @@ export function finishOf(ensemble: Ensemble): Finish {
     divisor: aggregate === 'AVERAGE' ? roots.length : 0,
   };
   const finish = labels === undefined ? regression(ensemble) : classification(ensemble);
-  const needsExp = transform !== 'NONE' && finish.how !== 0;
+  const needsExp = finish.how !== HOW.NONE && finish.how !== COMPLEMENT && finish.how !== OPPOSITE;
   return { ...common, ...finish, needsExp };
 }
 
 type Part = Pick<Finish, 'columns' | 'bases' | 'how' | 'width' | 'label'>;
 
 function regression(ensemble: Ensemble): Part {
-  const { targetCount, bases, transform } = ensemble;
+  const { targetCount, bases, transform, precision } = ensemble;
   const { columns, always } = scoredTargets(ensemble);
   if (columns.length < targetCount) throw new Unsupported('an output has no weights');
   // A row without a score for an output gets 0 there, whatever the base value: only an empty sum without one is the same.
@@ -76,7 +77,7 @@ function regression(ensemble: Ensemble): Part {
     throw new Unsupported('some leaves have no weight for an output');
   return {
     columns,
-    bases: bases.length === 0 ? new Float32Array(targetCount) : bases,
+    bases: bases.length === 0 ? zeros(precision, targetCount) : bases,
     // Of a single output ONNX Runtime does not apply these transformations.
     how: targetCount === 1 ? HOW.NONE : HOW[transform],
     width: targetCount,
@@ -105,7 +106,7 @@ function scoredTargets(ensemble: Ensemble): { columns: number[]; always: Readonl
 }
 
 function classification(ensemble: Ensemble): Part {
-  const { targetCount, bases, transform } = ensemble;
+  const { targetCount, bases, transform, precision } = ensemble;
   if (targetCount === 1) throw new Unsupported('a classifier of one class');
   if (targetCount === 2) return binary(ensemble);
   const { columns, always } = scoredTargets(ensemble);
@@ -114,7 +115,7 @@ function classification(ensemble: Ensemble): Part {
     always.size === targetCount || bases.length > 0 || isPositiveEverywhere(ensemble);
   return {
     columns,
-    bases: bases.length === 0 ? new Float32Array(targetCount) : bases,
+    bases: bases.length === 0 ? zeros(precision, targetCount) : bases,
     how: HOW[transform],
     width: targetCount,
     label: isCertain ? { by: 'greatest' } : 'some leaves have no weight for a class',
@@ -132,17 +133,16 @@ function isPositiveEverywhere({ weightStart, modes, weights }: Ensemble): boolea
 }
 
 function binary(ensemble: Ensemble): Part {
-  const { bases, transform, weights } = ensemble;
+  const { bases, transform, weights, precision } = ensemble;
   const { columns, always } = scoredTargets(ensemble);
   const isPositive = weights.every((weight) => weight >= 0);
   if (columns.length === 1 && columns[0] === 0) {
     if (bases.length > 1) throw new Unsupported('two base values for one score');
-    if (transform !== 'NONE' && transform !== 'LOGISTIC')
-      throw new Unsupported(`its post_transform is ${transform} for one score`);
     const pair = isPositive ? COMPLEMENT : OPPOSITE;
     return {
       columns,
-      bases: bases.length === 0 ? new Float32Array(1) : bases,
+      bases: bases.length === 0 ? zeros(precision, 1) : bases,
+      // Of a single score ONNX Runtime does not apply SOFTMAX and SOFTMAX_ZERO.
       how: transform === 'LOGISTIC' ? LOGISTIC_PAIR : pair,
       width: 2,
       label: { by: 'threshold', column: 0, threshold: isPositive ? 0.5 : 0, literal: false },
@@ -153,7 +153,7 @@ function binary(ensemble: Ensemble): Part {
   const isAlone = columns.length === 1;
   return {
     columns: [0, 1],
-    bases: new Float32Array(2),
+    bases: zeros(precision, 2),
     how: HOW[transform],
     width: 2,
     label: {

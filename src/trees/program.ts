@@ -7,6 +7,7 @@ import { type Buckets, chooseBuckets } from './buckets.js';
 import type { FeaturePlan } from './conditions.js';
 import { type Ensemble, Unsupported } from './ensemble.js';
 import { type Finish, finishOf } from './finish.js';
+import { type Floats, type Precision, zeros } from './floats.js';
 import { type Shape, shapeTrees } from './shapes.js';
 
 /** Where the program begins in the kernel's memory: kernel/layout.ts. */
@@ -21,6 +22,10 @@ export interface Program {
   readonly image: Uint8Array;
   /** What the kernel needs in all, from address 0. */
   readonly memoryBytes: number;
+  /** What columns, scores and base values are. */
+  readonly precision: Precision;
+  /** What finished rows are. */
+  readonly output: Precision;
   /** The features that the kernel wants, in the order of its columns. */
   readonly features: readonly number[];
   /** Addresses: of the columns of a block, of its scores by column, of its base values and of its finished rows. */
@@ -30,7 +35,7 @@ export interface Program {
   readonly outputs: number;
   readonly finish: Finish;
   /** The thresholds of each feature in `features`. */
-  readonly thresholds: readonly Float32Array[];
+  readonly thresholds: readonly Floats[];
   readonly trees: number;
   readonly leaves: number;
 }
@@ -62,7 +67,7 @@ class Layout {
   }
 
   /** Takes and fills a region with a copy. */
-  place(values: Float32Array | Uint32Array | Uint16Array | Uint8Array): number {
+  place(values: Floats | Uint32Array | Uint16Array | Uint8Array): number {
     // Vectors are read whole: the last one may begin before the end and reach 15 bytes beyond.
     const address = this.take(values.byteLength + 16);
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -98,7 +103,8 @@ export function buildProgram(ensemble: Ensemble): Program {
   for (const plan of plans)
     for (const condition of plan.conditions) planeOf[condition] = planeCount++;
   const isWide = planeCount > 65_535 || shapes.some(({ leaves }) => leaves.length > 65_535);
-  const scoreBytes = BLOCK_ROWS * 4;
+  const isDouble = ensemble.precision === 'float64';
+  const columnBytes = BLOCK_ROWS * (isDouble ? 8 : 4);
   // The scores come behind all that is filled, but trees name their addresses: their region is taken when all else is known.
   let scores = 0;
   for (const [index, shape] of shapes.entries()) {
@@ -115,13 +121,14 @@ export function buildProgram(ensemble: Ensemble): Program {
   const reach = layout.take((mostLeaves + 9) * PLANE);
   const bins = layout.take(plans.length * BLOCK_ROWS * 2);
   const nans = layout.take(plans.length * PLANE);
-  scores = layout.take(finish.columns.length * scoreBytes);
-  const inputs = layout.take(plans.length * BLOCK_ROWS * 4);
-  const outputs = layout.take(finish.width * BLOCK_ROWS * 4);
+  scores = layout.take(finish.columns.length * columnBytes);
+  const inputs = layout.take(plans.length * columnBytes);
+  const outputs = layout.take(finish.width * BLOCK_ROWS * 8);
   layout.fill(header, 16, (numbers) => {
     numbers.set([plans.length, features, shapes.length, trees, planes, reach, isWide ? 1 : 0]);
     numbers.set([scores, finish.columns.length, finish.join], 7);
     new Float32Array(numbers.buffer, numbers.byteOffset, 16)[10] = finish.start;
+    numbers[11] = isDouble ? 1 : 0;
   });
   let plane = planes;
   for (const [index, { search, plan }] of searches.entries()) {
@@ -131,13 +138,7 @@ export function buildProgram(ensemble: Ensemble): Program {
     const isLong = plan.thresholds.length > 254;
     layout.fill(features + index * FEATURE_BYTES, 16, (numbers) => {
       const { mode, steps, count, keyLeast, keyShift, least, scale } = search.buckets;
-      numbers.set([
-        inputs + index * BLOCK_ROWS * 4,
-        low,
-        isLong ? low + BLOCK_ROWS : 0,
-        mode,
-        steps,
-      ]);
+      numbers.set([inputs + index * columnBytes, low, isLong ? low + BLOCK_ROWS : 0, mode, steps]);
       numbers.set([search.table, search.thresholds, count], 5);
       new Float32Array(numbers.buffer, numbers.byteOffset, 16).set([least, scale], 8);
       numbers.set(
@@ -150,6 +151,8 @@ export function buildProgram(ensemble: Ensemble): Program {
   return {
     image: image.slice(),
     memoryBytes: layout.bytes + 64,
+    precision: ensemble.precision,
+    output: ensemble.output,
     features: plans.map(({ feature }) => feature),
     inputs,
     scores,
@@ -171,10 +174,13 @@ interface Search {
 
 function placeSearch(layout: Layout, plan: FeaturePlan): { search: Search; plan: FeaturePlan } {
   const { thresholds, words } = plan;
-  const buckets = chooseBuckets(thresholds);
-  const isSingle = buckets.steps === 1 && thresholds.length <= 254;
+  const isDouble = thresholds instanceof Float64Array;
+  // A bucket only has to grow with the value, and the nearest 32-bit float does.
+  const buckets = chooseBuckets(isDouble ? Float32Array.from(thresholds) : thresholds);
+  const isSingle = buckets.steps === 1 && thresholds.length <= 254 && !isDouble;
   // Steps may lead past the last threshold: nothing is greater than infinity.
-  const padded = new Float32Array(thresholds.length + (1 << buckets.steps) + 1).fill(Infinity);
+  const precision = isDouble ? 'float64' : 'float32';
+  const padded = zeros(precision, thresholds.length + (1 << buckets.steps) + 1).fill(Infinity);
   padded.set(thresholds);
   const search = {
     buckets,
@@ -186,7 +192,7 @@ function placeSearch(layout: Layout, plan: FeaturePlan): { search: Search; plan:
 }
 
 /** Of every bucket the one threshold in it, or the next, and the number of those before. */
-function pairs(before: Uint16Array, padded: Float32Array): Float32Array {
+function pairs(before: Uint16Array, padded: Floats): Float32Array {
   const table = new Float32Array(before.length * 2);
   const numbers = new Uint32Array(table.buffer);
   for (let bucket = 0; bucket < before.length; bucket++) {
@@ -214,17 +220,18 @@ function placeTree(layout: Layout, part: TreePart, address: number): void {
   }
   let bits = 0;
   while (1 << bits < leaves.length) bits++;
+  const columnBytes = BLOCK_ROWS * (ensemble.precision === 'float64' ? 8 : 4);
   const tables = valuesOf(ensemble, leaves, finish.neutral);
   const targets = layout.take(tables.size * TARGET_BYTES);
   const at = layout.place(numbered);
   const placed = [...tables].map(([target, values]) => ({
     column: finish.columns.indexOf(target),
-    values: layout.place(bits <= 5 ? bytePlanes(values) : values),
+    values: layout.place(bits <= 5 && values instanceof Float32Array ? bytePlanes(values) : values),
   }));
   layout.fill(targets, tables.size * 2, (numbers) => {
     for (const [index, { column, values }] of placed.entries()) {
       if (column < 0) throw new Error('a target without a column');
-      numbers.set([part.scores() + column * BLOCK_ROWS * 4, values], index * 2);
+      numbers.set([part.scores() + column * columnBytes, values], index * 2);
     }
   });
   layout.fill(address, TREE_BYTES / 4, (numbers) => {
@@ -234,17 +241,17 @@ function placeTree(layout: Layout, part: TreePart, address: number): void {
 
 /** What each leaf gives to each target that any leaf of the tree gives to; `neutral` where it gives nothing. */
 function valuesOf(
-  { weightStart, targets, weights }: Ensemble,
+  { weightStart, targets, weights, precision }: Ensemble,
   leaves: Int32Array,
   neutral: number,
-): Map<number, Float32Array> {
-  const tables = new Map<number, Float32Array>();
+): Map<number, Floats> {
+  const tables = new Map<number, Floats>();
   for (let leaf = 0; leaf < leaves.length; leaf++) {
     const node = leaves[leaf]!;
     for (let at = weightStart[node]!; at < weightStart[node + 1]!; at++) {
       let table = tables.get(targets[at]!);
       if (table === undefined) {
-        table = new Float32Array(leaves.length).fill(neutral);
+        table = zeros(precision, leaves.length).fill(neutral);
         tables.set(targets[at]!, table);
       }
       table[leaf] = weights[at]!;

@@ -3,8 +3,8 @@
  * which leaves it stands, and where it parts them.
  */
 import { Conditions } from './conditions.js';
-import { type Ensemble, LEAF, Unsupported } from './ensemble.js';
-import { floatBefore } from './floats.js';
+import { type Ensemble, LEAF, MEMBER, Unsupported } from './ensemble.js';
+import { before } from './floats.js';
 
 /** A tree. */
 export interface Shape {
@@ -23,8 +23,8 @@ const MOST_VALUES = 4096;
 
 /** Brings all trees of an ensemble into form. Throws `Unsupported` where nodes form a cycle, or what is compared is NaN. */
 export function shapeTrees(ensemble: Ensemble): { shapes: Shape[]; conditions: Conditions } {
-  const conditions = new Conditions();
-  const { roots, modes } = ensemble;
+  const { precision, roots, modes } = ensemble;
+  const conditions = new Conditions(precision);
   const shapes: Shape[] = [];
   for (const [index, root] of roots.entries()) {
     const nodes = (roots[index + 1] ?? modes.length) - root;
@@ -141,28 +141,32 @@ function splitOf(ensemble: Ensemble, node: number, conditions: Conditions): Spli
   const missingIsTrue = ensemble.missingIsTrue[node] === 1;
   if (Number.isNaN(threshold)) throw new Unsupported('a threshold is NaN');
   const mode = ensemble.modes[node]!;
-  const before = (): number => {
+  const less = (): number => {
     if (threshold === -Infinity) throw new Unsupported('a threshold is -infinity');
-    return floatBefore(threshold);
+    return before(ensemble.precision, threshold);
   };
   const truth = { left: whenTrue, right: whenFalse };
   const greater = { left: whenFalse, right: whenTrue };
-  const less = { isEqual: false, nanIsLess: missingIsTrue };
-  const more = { isEqual: false, nanIsLess: !missingIsTrue };
+  const toLess = { isEqual: false, nanIsLess: missingIsTrue };
+  const toMore = { isEqual: false, nanIsLess: !missingIsTrue };
   switch (mode) {
     case 0:
-      return { condition: conditions.single(feature, threshold, less), ...truth };
+      return { condition: conditions.single(feature, threshold, toLess), ...truth };
     case 1:
-      return { condition: conditions.single(feature, before(), less), ...truth };
+      return { condition: conditions.single(feature, less(), toLess), ...truth };
     case 2:
-      return { condition: conditions.single(feature, before(), more), ...greater };
+      return { condition: conditions.single(feature, less(), toMore), ...greater };
     case 3:
-      return { condition: conditions.single(feature, threshold, more), ...greater };
+      return { condition: conditions.single(feature, threshold, toMore), ...greater };
+    case MEMBER: {
+      const members = ensemble.members.get(node) ?? [];
+      return { condition: conditions.noneOf(feature, members, missingIsTrue), ...truth };
+    }
     case 4:
-      before();
+      less();
       return equalSplit(ensemble, node, conditions);
     default: {
-      before();
+      less();
       const how = { isEqual: true, nanIsLess: false };
       return { condition: conditions.single(feature, threshold, how), ...greater };
     }
@@ -175,7 +179,7 @@ function equalSplit(ensemble: Ensemble, node: number, conditions: Conditions): S
   const feature = features[node]!;
   const left = whenTrue[node]!;
   const values = [thresholds[node]!];
-  let nanIsLess = missingIsTrue[node] === 1;
+  const nanIsLess = missingIsTrue[node] === 1;
   let right = whenFalse[node]!;
   while (modes[right] === 4 && features[right] === feature && whenTrue[right] === left) {
     // The nodes may form a ring.
@@ -184,7 +188,9 @@ function equalSplit(ensemble: Ensemble, node: number, conditions: Conditions): S
     if (Number.isNaN(value) || value === -Infinity)
       throw new Unsupported('a threshold is not finite');
     values.push(value);
-    nanIsLess ||= missingIsTrue[right] === 1;
+    // Of some such chains ONNX Runtime makes one node, which does as the first about missing values; of others it does not.
+    if (missingIsTrue[right] !== missingIsTrue[node])
+      throw new Unsupported('the nodes of a category disagree about missing values');
     right = whenFalse[right]!;
   }
   const condition =

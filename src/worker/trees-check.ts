@@ -6,6 +6,7 @@ import { removeTree } from '../base/files.js';
 import { Session, type TensorValues } from '../base/onnx.js';
 import { compileTrees, startTrees, type TreeScorer } from '../trees/engine.js';
 import { probeInput, probeModel } from '../trees/exp-probe.js';
+import { zeros } from '../trees/floats.js';
 import { madeUpColumns } from '../trees/made-up.js';
 import { feedsOf } from './infer.js';
 import { ModelFailed, type OutputColumn, runModel } from './model-run.js';
@@ -93,7 +94,7 @@ interface Engines {
 
 async function checkMadeUp({ scoring }: TaskOrder, engines: Engines): Promise<TreesCheck> {
   const { session, trees, wanted } = engines;
-  const { program, input } = trees.model;
+  const { program, input, element } = trees.model;
   const columns = madeUpColumns(program);
   const total = columns[0]?.length ?? 0;
   const binding = scoring.inputs.find(({ name }) => name === input);
@@ -104,14 +105,14 @@ async function checkMadeUp({ scoring }: TaskOrder, engines: Engines): Promise<Tr
   const asSession = treesAsSession(trees);
   const step = scoring.fixedBatch ?? BATCH_ROWS;
   for (let start = 0; start < total; start += step) {
-    const values = new Float32Array(step * width);
+    const values = zeros(element, step * width);
     for (const [index, feature] of program.features.entries()) {
       for (let row = 0; row < step; row++) {
         values[row * width + feature] = columns[index]![(start + row) % total]!;
       }
     }
     const feeds = new Map<string, TensorValues>([
-      [input, { element: 'float32', shape: [step, width], values }],
+      [input, { element, shape: [step, width], values }],
     ]);
     const expected = await session.run(feeds, wanted);
     const got = await asSession.run(feeds, wanted);

@@ -9,6 +9,7 @@ import {
   type TreeOutput,
   type TreeScorer,
 } from '../trees/engine.js';
+import { type Floats, type Precision, zeros } from '../trees/floats.js';
 import { madeUpRows } from '../trees/made-up.js';
 import type { FeatureBatch } from './features.js';
 import type { InferenceOptions, OutputColumn } from './model-run.js';
@@ -33,6 +34,7 @@ export function describeTrees(trees: TreeScorer | string): ModelFacts['trees'] {
     trees: program.trees,
     leaves: program.leaves,
     input,
+    element: trees.model.element,
     lastFeature: program.features.at(-1) ?? -1,
     outputs: [...outputs.keys()],
     madeUpRows: madeUpRows(program),
@@ -52,9 +54,9 @@ export function scoreColumns(
   for (const { name, columns: names, list } of options.inputs) {
     if (name === trees.model.input) {
       for (let feature = 0; feature < names.length; feature++) {
-        const column = columnOf(batch, index + feature, 'float32');
-        // The element type is that of the model's input, which is float.
-        const values = column.values as Float32Array;
+        const column = columnOf(batch, index + feature, trees.model.element);
+        // The element type is that of the model's input.
+        const values = column.values as Floats;
         const width = column.list?.width ?? 1;
         if (list === undefined) columns.push({ values, stride: 1, offset: 0 });
         for (let offset = 0; list !== undefined && offset < width; offset++) {
@@ -65,8 +67,8 @@ export function scoreColumns(
     index += names.length;
   }
   const names = [...new Set(options.outputs.map(({ output }) => output))];
-  const allocate = (length: number): Float32Array =>
-    options.arena.array('float32', length) as Float32Array;
+  const allocate = (element: Precision, length: number): Floats =>
+    options.arena.array(element, length) as Floats;
   return trees.score(columns, { rows, wanted: names, allocate });
 }
 
@@ -75,22 +77,26 @@ export function treesAsSession({ model, score }: TreeScorer): Pick<Session, 'run
   return {
     run: async (feeds, wanted) => {
       const feed = feeds.get(model.input);
-      if (!(feed?.values instanceof Float32Array)) throw new TypeError('the trees take floats');
-      const values = feed.values;
-      const rows = feed.shape[0] ?? 0;
+      const values = feed?.values;
+      if (!(values instanceof Float32Array || values instanceof Float64Array))
+        throw new TypeError('the trees take floats');
+      const rows = feed?.shape[0] ?? 0;
       const width = rows === 0 ? 0 : values.length / rows;
       const columns = Array.from({ length: width }, (_, offset) => ({
         values,
         stride: width,
         offset,
       }));
-      const allocate = (length: number): Float32Array => new Float32Array(length);
-      const outputs = score(columns, { rows, wanted, allocate });
+      const outputs = score(columns, { rows, wanted, allocate: zeros });
       return new Map([...outputs].map(([name, output]) => [name, withShape(output, rows)]));
     },
   };
 }
 
 function withShape({ element, width, values }: TreeOutput, rows: number) {
-  return { element, shape: element === 'float32' ? [rows, width] : [rows], values };
+  return {
+    element,
+    shape: element === 'int64' || element === 'utf8' ? [rows] : [rows, width],
+    values,
+  };
 }

@@ -213,6 +213,34 @@ test('rows whose score is not finite are set aside by the trees as by ONNX Runti
   expect(published[0]).toEqual(published[1]);
 });
 
+test.each([
+  ['an ensemble of doubles', { element: 'double', asTensors: true }],
+  ['a TreeEnsemble of doubles', { element: 'double', version5: true }],
+  ['an ensemble of floats behind a Cast from doubles', { element: 'float', input: 'double' }],
+] as const)('%s gives the same bytes with both engines', async (_name, kind) => {
+  // Between two floats, where only a double tells what is greater.
+  const parts = { ...stump(), ...kind, values: [0.3, 0, 0], weights: [1 / 3, 2 / 3] };
+  const model = writeEnsemble(parts, 1);
+  const published: Map<string, string>[] = [];
+  for (const engine of ['trees', 'onnxruntime']) {
+    const job = makeCase({
+      model: { path: model },
+      features: ['a'],
+      run: { workers: 1, engine },
+      quarantine: { max: 100 },
+    });
+    const values = '0.3 + (i % 5 - 2) * 1e-16, (i % 100) / 50';
+    await writeParquet(
+      join(job.input, 'a.parquet'),
+      `SELECT CASE i % 50 WHEN 7 THEN NULL ELSE [${values}][i % 2 + 1] END::DOUBLE AS a FROM range(1000) t(i)`,
+    );
+    const { report } = await job.run();
+    expect(report).toMatchObject({ engine: { engine }, ledger: { scored: 1000 } });
+    published.push(contents(job.output));
+  }
+  expect(published[0]).toEqual(published[1]);
+});
+
 test('models of tree libraries give the same bytes with both engines, labels and classes too', async () => {
   const folder = makeFolder();
   const input = join(folder, 'in');
