@@ -33,7 +33,7 @@ function scoresOf(rows: Rows): Float64Array {
   const scored = trees.score(columns, {
     rows: length,
     wanted: [output!],
-    allocate: (size) => new Float32Array(size),
+    allocate: (_, size) => new Float32Array(size),
   });
   return Float64Array.from(scored.get(output!)!.values as Float32Array);
 }
