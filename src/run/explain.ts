@@ -1,7 +1,7 @@
 /** Why scores moved: asks a worker about the samples and models that the store keeps. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { errnoOf, firstLine, messageOf, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
 import { decodePublished } from '../explain/sample-file.js';
 import { type ExplainedColumn, targetsOf } from '../explain/targets.js';
@@ -78,11 +78,10 @@ export async function explain(input: ExplainInput): Promise<Explanation> {
       ms: performance.now() - started,
     });
   } catch (error) {
-    // An explanation is no reason for a run to fail: a model that cannot be run any more, or ends its process, is one to have none.
-    if (error instanceof WorkerDied && error.how !== 'closed')
-      return notExplained(`the worker process died: ${error.message}`);
-    if (error instanceof ScorelineError) return notExplained(error.message);
-    throw error;
+    if (error instanceof WorkerDied && error.how === 'closed') throw error;
+    // An explanation is no reason for a run to fail: neither that a model cannot be run any more, nor a fault of its own.
+    const what = error instanceof WorkerDied ? 'the worker process died: ' : '';
+    return notExplained(`${what}${firstLine(messageOf(error))}`);
   }
 }
 

@@ -94,22 +94,26 @@ async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<Load
   let sum: Sample | undefined;
   let first: { scored: ScoredSample; published: PublishedSample } | undefined;
   let gathered: Sample[] = [];
-  for (const [index, task] of tasks.entries()) {
+  for (const task of tasks) {
     const scored = await readIfThere(task.scored, decodeScored);
     const published = await readIfThere(task.published, decodePublished);
     if (scored === undefined || published?.rows !== scored.hashes.length)
       return 'no sample is kept';
+    // Of a task of which no row was scored there is nothing to say, not even of its columns.
+    if (scored.hashes.length === 0) continue;
     first ??= { scored, published };
     const isSame =
       JSON.stringify(first.scored.inputs) === JSON.stringify(scored.inputs) &&
       JSON.stringify(first.published.columns) === JSON.stringify(published.columns);
     if (!isSame) return 'the features or predictions are not the same in all partitions';
     gathered.push({ ...scored, kept: published.kept });
-    if (gathered.length < TOGETHER && index < tasks.length - 1) continue;
+    if (gathered.length < TOGETHER) continue;
     sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], most);
     gathered = [];
   }
-  if (sum === undefined || first === undefined) return 'no sample is kept';
+  if (first === undefined) return 'no row was scored';
+  if (sum === undefined || gathered.length > 0)
+    sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], most);
   const { scored, published } = first;
   return {
     sample: sum,

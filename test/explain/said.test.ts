@@ -117,7 +117,7 @@ test('a category that all rows have is a whole share, a rare one has two digits'
     { sample: sampleOf({ m: column(7) }), model },
   );
   expect(sentenceOf(found, changeOf(found))).toBe(
-    'Mean score rose by 18 (3 → 21): +18 from m "7", new (0 % → 100 %).',
+    'Mean score rose by 18.0 (3.0 → 21.0): +18.0 from m "7", new (0 % → 100 %).',
   );
 });
 
