@@ -22,6 +22,9 @@ const SUITES = {
   damage: /^(half of|the cache)/,
 };
 
+/** What stands before the results in the page. */
+const MARK = '<!-- written by npm run test:faults -->';
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const page = join(root, 'docs', 'reliability.md');
 const require = createRequire(import.meta.url);
@@ -79,8 +82,6 @@ function write(name, folder) {
   const texts = Object.keys(SUITES).flatMap((suite) => others.get(suite)?.trim() ?? []);
   writeFileSync(page, `${before}${MARK}\n\n${texts.join('\n\n')}\n`);
 }
-
-const MARK = '<!-- written by npm run test:faults -->';
 
 function versions({ startTime, endTime }) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
