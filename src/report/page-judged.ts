@@ -48,7 +48,9 @@ function findingCells({ unit }: Gate, finding: Finding | undefined): Content {
       ? '–'
       : unit === 'share' && Number.isFinite(Number(number))
         ? percentText(Number(number))
-        : shortNumber(number);
+        : unit === 'rows' && Number.isFinite(Number(number))
+          ? grouped(Math.round(Number(number)))
+          : shortNumber(number);
   return html`<td>${finding?.column == null ? 'all rows' : shown(finding.column, 60)}</td><td class="n">${value(finding?.measured)}</td><td class="n">${value(finding?.limit)}</td>`;
 }
 
