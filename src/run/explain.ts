@@ -47,9 +47,20 @@ export function explainBudgetMs(ms: number): number {
  * sample, no model, models that do not go together. Throws what the death of workers throws when they were stopped.
  */
 export async function explain(input: ExplainInput): Promise<Explanation> {
+  if (isSame(input.baseline, input.current)) return nothingMoved();
+  try {
+    return await explainSides(input);
+  } catch (error) {
+    if (error instanceof WorkerDied && error.how === 'closed') throw error;
+    // An explanation is no reason for a run to fail: neither that a model cannot be run any more, nor a fault of its own.
+    const what = error instanceof WorkerDied ? 'the worker process died: ' : '';
+    return notExplained(`${what}${firstLine(messageOf(error))}`);
+  }
+}
+
+async function explainSides(input: ExplainInput): Promise<Explanation> {
   const { output, baseline, current, reader, pool, budgetMs } = input;
   const started = performance.now();
-  if (isSame(baseline, current)) return nothingMoved();
   const before = await sideOf(output, baseline);
   if (typeof before === 'string') return notExplained(`${before} of what it is compared with`);
   const now = await sideOf(output, current);
@@ -64,25 +75,18 @@ export async function explain(input: ExplainInput): Promise<Explanation> {
     before.columns.some((column) => column.name === name && column.kind === kind),
   );
   const targets = targetsOf(columns, { before: old, now: fresh }, input.quantiles);
-  try {
-    const answer = await askPatiently(pool(), 'explain', {
-      before: before.order,
-      now: now.order,
-      targets,
-      sampleRows: input.sampleRows ?? SAMPLE_ROWS,
-      budgetMs,
-    });
-    if ('reason' in answer) return notExplained(answer.reason);
-    return explanationOf(answer.explained, {
-      notes: answer.notes,
-      ms: performance.now() - started,
-    });
-  } catch (error) {
-    if (error instanceof WorkerDied && error.how === 'closed') throw error;
-    // An explanation is no reason for a run to fail: neither that a model cannot be run any more, nor a fault of its own.
-    const what = error instanceof WorkerDied ? 'the worker process died: ' : '';
-    return notExplained(`${what}${firstLine(messageOf(error))}`);
-  }
+  const answer = await askPatiently(pool(), 'explain', {
+    before: before.order,
+    now: now.order,
+    targets,
+    sampleRows: input.sampleRows ?? SAMPLE_ROWS,
+    budgetMs,
+  });
+  if ('reason' in answer) return notExplained(answer.reason);
+  return explanationOf(answer.explained, {
+    notes: answer.notes,
+    ms: performance.now() - started,
+  });
 }
 
 const WORKER_BYTES = 256 * 2 ** 20;

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import * as z from 'zod';
-import { errnoOf, ScorelineError } from '../base/errors.js';
+import { errnoOf, ScorelineError, systemError } from '../base/errors.js';
 import { copyWhole, createFile, createFolder, putFolderIfAbsent } from '../base/files.js';
 import { canonicalJson, hashFile, sha256 } from '../base/hash.js';
 import type { ModelFacts } from '../plan/signature.js';
@@ -72,7 +72,7 @@ export async function readModelRecord(
     return record?.key === key ? record : undefined;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
+    throw systemError(error, `cannot read what is recorded of model ${key.slice(0, 8)}`);
   }
 }
 

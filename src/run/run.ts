@@ -291,7 +291,8 @@ async function scoreAndPublish(
       'rows of this model depend on their neighbours in the batch: scores hold for this batch size alone',
     );
   }
-  if (job.sampleRows > 0 && scored.tally.scoredTasks > 0) {
+  // Also where all was scored before: whoever did that may not have come so far.
+  if (job.sampleRows > 0 && scored.parts.size > 0) {
     const { model, shownModel } = prepared;
     await keepModel(output, { ...model, path: job.model.path, shownAs: shownModel }, temporary);
   }
