@@ -106,7 +106,8 @@ export async function review(
   const news = newsOf(publication, latest);
   if (news.size === 0) return { report: empty, against: [] };
   const flips = await flipsOf(news, latest, scope);
-  const judged = await judgeAll(scope, { news, latest, flips, part: false });
+  const reader = new StatisticsReader(scope.output);
+  const judged = await judgeAll(scope, { news, latest, flips, part: false, reader });
   const {
     shown: worst,
     report,
@@ -115,7 +116,7 @@ export async function review(
     partitions: news.size,
     flips,
   });
-  const explanation = await explanationFor(worst, scope);
+  const explanation = await explanationFor(worst, scope, reader);
   return { report: { ...report, explanation }, against };
 }
 
@@ -123,6 +124,7 @@ export async function review(
 async function explanationFor(
   { comparison, baseline }: Judged,
   { prepared, output, pool, elapsedMs }: ReviewScope,
+  reader: StatisticsReader,
 ): Promise<Explanation | null> {
   if (baseline === undefined || prepared.job.sampleRows === 0) return null;
   if (!('units' in comparison.baseline)) return notExplained('a saved baseline holds no rows');
@@ -130,7 +132,7 @@ async function explanationFor(
     output,
     baseline: comparison.baseline.units,
     current: [...comparison.current.values()],
-    reader: new StatisticsReader(output),
+    reader,
     pool,
     budgetMs: explainBudgetMs(elapsedMs()),
     sampleRows: prepared.job.sampleRows,
@@ -149,7 +151,9 @@ export async function reviewPart(
   if (parts.size === 0) return;
   const { job } = scope.prepared;
   const empty = emptyReport({ ...scope, job: job.name, enforced: job.gates !== undefined });
-  const judged = await judgeAll(scope, { news: parts, latest, flips: undefined, part: true });
+  const reader = new StatisticsReader(scope.output);
+  const of = { news: parts, latest, flips: undefined, part: true, reader };
+  const judged = await judgeAll(scope, of);
   const found = reportOf(empty, judged, { partitions: parts.size, flips: undefined });
   if (found.against.length > 0) throw new GatesFailed(found);
 }
@@ -162,17 +166,17 @@ async function judgeAll(
     readonly latest: Snapshot | undefined;
     readonly flips: Flips | undefined;
     readonly part: boolean;
+    readonly reader: StatisticsReader;
   },
 ): Promise<Judged[]> {
   const { job } = prepared;
-  const { news, latest, flips, part } = of;
+  const { news, latest, flips, part, reader } = of;
   const settings = settingsOf(job.gates);
   const history = await historyFor(settings, output);
   const file =
     typeof job.baseline === 'object' && 'file' in job.baseline
       ? await readBaseline(job.baseline.file, `baseline.file ${shown(job.baseline.file)}`)
       : undefined;
-  const reader = new StatisticsReader(output);
   const judged: Judged[] = [];
   for (const comparison of await comparisonsOf({ output, job, news, latest })) {
     const how = { reader, file, settings, flips, history, prepared, part };

@@ -1,5 +1,5 @@
 /** Samples and models that are made up, to explain. */
-import { type Explained, explainChanges } from '../../src/explain/explain.js';
+import { type Explained, type ExplainedChange, explainChanges } from '../../src/explain/explain.js';
 import type { ExplainedModel } from '../../src/explain/features.js';
 import { HASHES, numbersOf, type Sample, type SampleColumn } from '../../src/explain/sample.js';
 import type { Target } from '../../src/explain/targets.js';
@@ -106,3 +106,14 @@ export const LINEAR: ExplainedModel = modelOf(
   ['a', 'b', 'c'],
   (a, b, c) => 2 * a - b + 0.5 * c + 3,
 );
+
+/** The first change that was explained. */
+export function changeOf(found: Explained): ExplainedChange {
+  return found.changes[0]!;
+}
+
+/** What the features and the model add to it, together. */
+export function sumOfAll(found: Explained): number {
+  const { features, crossover } = changeOf(found);
+  return features.reduce((sum, { change }) => sum + change, crossover.model.change);
+}

@@ -2,13 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Explained, ExplainedChange } from '../../src/explain/explain.js';
+import type { Explained } from '../../src/explain/explain.js';
 import { namedParts, sentenceOf } from '../../src/explain/sentence.js';
 import { partsOf, walkCouples } from '../../src/explain/shapley.js';
 import { Random } from '../random.js';
 import { FIXTURES } from '../scoreline.js';
 import {
   type Columns,
+  changeOf,
   columnOf,
   explained,
   LINEAR,
@@ -17,18 +18,15 @@ import {
   normals,
   sampleOf,
   shifted,
+  sumOfAll,
 } from './case.js';
 
 const random = new Random(8);
 const ROWS = 600;
 const made = (rows = ROWS): Record<'a' | 'b' | 'c', number[]> => normals(random, rows);
 const keys = Array.from({ length: ROWS }, (_, i) => i * 7919);
-const changeOf = (found: Explained): ExplainedChange => found.changes[0]!;
 const partOf = (found: Explained, name: string): number =>
   changeOf(found).features.find(({ features }) => features.includes(name))?.change ?? 0;
-const sumOfAll = (found: Explained): number =>
-  changeOf(found).features.reduce((sum, { change }) => sum + change, 0) +
-  changeOf(found).crossover.model.change;
 
 describe('a linear model with one shifted feature', () => {
   const before = made();

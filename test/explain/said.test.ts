@@ -1,11 +1,12 @@
 /** What explanations say of causes, of places, and of what cannot be told. */
 import { describe, expect, test } from 'vitest';
-import { type Explained, type ExplainedChange, explainChanges } from '../../src/explain/explain.js';
+import { explainChanges } from '../../src/explain/explain.js';
 import { sentenceOf, verdictOf } from '../../src/explain/sentence.js';
 import type { Target } from '../../src/explain/targets.js';
 import { Random } from '../random.js';
 import {
   type Columns,
+  changeOf,
   explained,
   LINEAR,
   MEAN,
@@ -13,16 +14,13 @@ import {
   normals,
   sampleOf,
   shifted,
+  sumOfAll,
 } from './case.js';
 
 const random = new Random(9);
 const ROWS = 600;
 const made = (rows = ROWS): Record<'a' | 'b' | 'c', number[]> => normals(random, rows);
 const keys = Array.from({ length: ROWS }, (_, i) => i * 7919);
-const changeOf = (found: Explained): ExplainedChange => found.changes[0]!;
-const sumOfAll = (found: Explained): number =>
-  changeOf(found).features.reduce((sum, { change }) => sum + change, 0) +
-  changeOf(found).crossover.model.change;
 
 test('features that move together and cannot be told apart are named together', async () => {
   const { a, b } = made();
