@@ -58,9 +58,12 @@ if (isMainThread) {
   syncBuiltinESMExports();
 }
 
-/** The path that a step is about: of a link, where it is made. */
+/** Steps that make their second path: of a link or a copy, the new one. */
+const MAKE_SECOND = new Set(['link', 'symlink', 'copyFile']);
+
+/** The path that a step is about. */
 function seenPath(name, args) {
-  return String(name === 'link' || name === 'symlink' ? args[1] : args[0]);
+  return String(MAKE_SECOND.has(name) ? args[1] : args[0]);
 }
 
 function pathOfFd(fd) {

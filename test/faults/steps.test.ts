@@ -49,6 +49,7 @@ const AT_WORK: Readonly<Record<string, readonly RegExp[]>> = {
     /^worker change rename tmp\/T\/\S+\/csv -> store\/csv\//,
     /^parent change rename tmp\/T\/snapshot-1 -> snapshots\/000001 #/,
   ],
+  copyWhole: [/^parent change copyFile tmp\/T\/model-[0-9a-f]+\/files\/\S+\.onnx #/],
   linkFile: [/^parent change link tmp\/T\/snapshot-1\/data\//],
   replaceLink: [/^parent change symlink current\.tmp #/, /change rename current\.tmp -> current #/],
   createFile: [/^worker change writeFile tmp\/T\/\S+\/part\/part\.json #/],
