@@ -9,6 +9,8 @@ export {
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
 export { partitionsOf, type SelectionOptions, selectionOf } from './plan/selection.js';
+export { type CheckReport, checkSentence, checkText, recordLines } from './report/check.js';
+export { githubLines } from './report/check-ci.js';
 export { type ComparisonReport, comparisonCells, comparisonLines } from './report/comparison.js';
 export { explanationLines } from './report/explanation.js';
 export type { Explanation } from './report/explanation-schema.js';
@@ -21,6 +23,8 @@ export {
 } from './report/report.js';
 export { type SavedBaseline, saveBaseline } from './run/baseline-file.js';
 export { baselineFrom } from './run/baseline-from.js';
+export { check, recordFixture } from './run/check.js';
+export { writeCheck } from './run/check-files.js';
 export { compare, type Side } from './run/compare.js';
 export { explainApart } from './run/explain.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';

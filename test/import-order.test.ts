@@ -41,6 +41,7 @@ const ORDER = `
   plan/engine.ts
   plan/ledger.ts
   plan/manifest.ts
+  plan/fixture.ts
 
   stats/buckets.ts
   stats/moments.ts
@@ -65,6 +66,8 @@ const ORDER = `
   stats/gates.ts
   stats/gate-line.ts
   stats/flips.ts
+  stats/tolerance.ts
+  stats/checked.ts
 
   explain/random.ts
   explain/sample.ts
@@ -88,6 +91,8 @@ const ORDER = `
   report/comparison.ts
   report/html.ts
   report/words.ts
+  report/check.ts
+  report/check-ci.ts
   report/style.ts
   report/charts.ts
   report/page-columns.ts
@@ -95,6 +100,7 @@ const ORDER = `
   report/page-run.ts
   report/page-why.ts
   report/page.ts
+  report/check-page.ts
   report/trend.ts
 
   trees/floats.ts
@@ -139,6 +145,8 @@ const ORDER = `
   worker/flips.ts
   worker/explain.ts
   worker/compare.ts
+  worker/check.ts
+  worker/disturb.ts
   worker/watchdog.ts
   worker/main.ts
 
@@ -178,6 +186,11 @@ const ORDER = `
   run/page.ts
   run/trend.ts
   run/compare.ts
+  run/fixture-file.ts
+  run/check-score.ts
+  run/check-variants.ts
+  run/check.ts
+  run/check-files.ts
   run/baseline-from.ts
   run/plan-job.ts
   run/inspect.ts
@@ -192,6 +205,7 @@ const ORDER = `
   cli/run-and-report.ts
   cli/commands/baseline.ts
   cli/commands/compare.ts
+  cli/commands/check.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
   cli/commands/gc.ts

@@ -95,10 +95,10 @@ async function isFolder(path: string): Promise<boolean> {
  * Replaces the file `path` by `text` in one step. A crash before the rename leaves the old file and, beside it, a
  * temporary one that nothing reads.
  */
-export async function writeFileWhole(path: string, text: string): Promise<void> {
+export async function writeFileWhole(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
   try {
-    await writeFile(temporary, text, { flag: 'wx' });
+    await writeFile(temporary, content, { flag: 'wx' });
     await flush(temporary);
     await rename(temporary, path);
     await flush(dirname(path));

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBaseline } from './commands/baseline.js';
+import { addCheck } from './commands/check.js';
 import { addCompare } from './commands/compare.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addDiscard,
   addRevert,
   addVerify,
+  addCheck,
   addCompare,
   addBaseline,
   addGc,

@@ -10,7 +10,7 @@ export interface TerminalOptions {
   readonly logFormat?: 'text' | 'json';
 }
 
-/** A run's progress as it is shown. */
+/** A run's progress as it is shown; each start begins anew, for another run. */
 export interface Progress {
   start(totalRows: number): void;
   add(rows: number): void;
@@ -100,7 +100,8 @@ export class Terminal {
     };
     return {
       start: (totalRows) => {
-        total = totalRows;
+        clearInterval(timer);
+        [done, total] = [0, totalRows];
         started = performance.now();
         timer = setInterval(tell, LINE_PERIOD_MS);
         timer.unref();
@@ -127,6 +128,7 @@ async function barProgress(): Promise<Progress> {
   let started = 0;
   return {
     start: (totalRows) => {
+      done = 0;
       started = performance.now();
       bar.start(totalRows, 0, { rate: '–' });
     },

@@ -10,7 +10,7 @@ export type RunTools = Pick<RunOptions, 'now' | 'onEvent' | 'signal'>;
 
 /** What a command does with a job. */
 export interface RunCommand<Result> {
-  readonly act: (tools: RunTools) => Promise<Result>;
+  readonly act: (tools: RunTools, terminal: Terminal) => Promise<Result>;
   /** Prints the result; returns the exit code. */
   readonly show: (result: Result, terminal: Terminal) => Promise<number>;
   /** Prints what there is to print of a run that failed; gives the error that the exit code follows from. */
@@ -53,7 +53,7 @@ export async function withRun<Result>(
   };
   try {
     const tools = { now: () => new Date(), onEvent, signal: abort.signal };
-    const result = await act(tools).finally(() => progress.stop());
+    const result = await act(tools, terminal).finally(() => progress.stop());
     return await show(result, terminal);
   } catch (error) {
     if (interrupted === undefined) return terminal.fail(await fail(error, terminal));

@@ -7,7 +7,14 @@ import picomatch from 'picomatch';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
 import type { CsvFacts } from './csv.js';
-import { beforeDate, dateInName, fillDate, isSelected, type Selection } from './selection.js';
+import {
+  beforeDate,
+  dateInName,
+  fillDate,
+  hasDate,
+  isSelected,
+  type Selection,
+} from './selection.js';
 
 /** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
 export interface PartitionValue {
@@ -331,6 +338,19 @@ async function findFiles(options: {
     return inFolder ? [{ ...entry, data: isDataFile(entry.path) }] : [];
   });
   return { root, matches };
+}
+
+/** The folder that files which a path finds lie below, links in it as they are; of a path with dates the one above these. */
+export function folderOfInput(options: {
+  readonly path: string;
+  readonly pathText: string;
+  readonly baseDir: string;
+}): string {
+  const { path, pathText, baseDir } = options;
+  if (hasDate(pathText)) return resolve(baseDir, beforeDate(pathText));
+  const kind = kindOf(path);
+  if (kind !== 'absent') return kind === 'file' ? dirname(path) : path;
+  return resolve(baseDir, splitGlob(pathText).base);
 }
 
 function matcherOf(glob: string): (path: string) => boolean {

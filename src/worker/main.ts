@@ -163,6 +163,18 @@ const handlers: Handlers = {
     const { compareParts } = await import('./compare.js');
     return compareParts(await openDatabase(), ask);
   },
+  'check-rows': async (ask) => {
+    const { checkRows } = await import('./check.js');
+    return checkRows(await openDatabase(), ask);
+  },
+  'record-rows': async (ask) => {
+    const { recordRows } = await import('./check.js');
+    return recordRows(await openDatabase(), ask);
+  },
+  disturb: async (ask) => {
+    const { disturb } = await import('./disturb.js');
+    return disturb(await openDatabase(), ask);
+  },
   'check-trees': async (order) => {
     const { checkTrees } = await import('./trees-check.js');
     return checkTrees(order, await toolsFor(order));

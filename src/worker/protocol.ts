@@ -9,7 +9,9 @@ import type { EngineName } from '../plan/engine.js';
 import type { CsvRecord, InputLedger, PartRecord } from '../plan/ledger.js';
 import type { PublishingConfig, ScoringConfig } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
+import type { Checked } from '../stats/checked.js';
 import type { FlipColumn, Flips } from '../stats/flips.js';
+import type { Tolerance } from '../stats/tolerance.js';
 
 /** What a worker is told once, when it starts. */
 export interface WorkerSetup {
@@ -158,6 +160,9 @@ export interface Requests {
   flips: { readonly ask: FlipsOrder; readonly answer: Flips };
   explain: { readonly ask: ExplainOrder; readonly answer: ExplainAnswer };
   'compare-parts': { readonly ask: CompareParts; readonly answer: PartsAnswer };
+  'check-rows': { readonly ask: CheckOrder; readonly answer: Checked };
+  'record-rows': { readonly ask: RecordOrder; readonly answer: null };
+  disturb: { readonly ask: DisturbOrder; readonly answer: null };
   'check-trees': { readonly ask: TaskOrder; readonly answer: TreesCheck };
   inspect: { readonly ask: { readonly path: string }; readonly answer: Inspection };
   environment: { readonly ask: null; readonly answer: Environment };
@@ -250,6 +255,55 @@ export interface ExplainOrderSide {
 export type ExplainAnswer =
   | { readonly explained: Explained; readonly notes: readonly string[] }
   | { readonly reason: string };
+
+/** Rows to compare by key: a file of them, or what is published of partitions (absolute paths). */
+export type CheckSide =
+  | { readonly file: string; readonly shownAs: string }
+  | {
+      readonly key: string;
+      readonly units: readonly {
+        readonly unit: string;
+        readonly data: readonly string[];
+        readonly setAside: readonly string[];
+      }[];
+    };
+
+/** What is expected, and what the job gives. */
+export interface CheckOrder {
+  readonly expected: CheckSide;
+  readonly scored: CheckSide;
+  readonly key: string;
+  /** The columns to compare; undefined for all that are expected. */
+  readonly columns: readonly string[] | undefined;
+  readonly tolerances: readonly { readonly column: string; readonly tolerance: Tolerance }[];
+  /** One row of so many was touched on purpose: those are left out. */
+  readonly except: number | undefined;
+  /** Features of which a cast to the model's type changed values: published beside the predictions. */
+  readonly lossy: readonly { readonly column: string; readonly element: 'float32' | 'float64' }[];
+}
+
+/** Rows to write down as what is to be expected. */
+export interface RecordOrder {
+  readonly side: CheckSide;
+  readonly path: string;
+}
+
+/** A copy of an input file to make, with its rows in another order or without some of their values. */
+export interface DisturbOrder {
+  /** Absolute; Parquet in any case. */
+  readonly from: string;
+  /** Parquet, or CSV as RFC 4180 says where its name says so. */
+  readonly to: string;
+  readonly csv: boolean;
+  readonly shownAs: string;
+  readonly key: string;
+  /** The type that a key which is stored as text is given. */
+  readonly keyType: string | undefined;
+  /** Columns that lose values: one in each touched row. None: the rows change places. */
+  readonly nulls: readonly string[];
+  /** One row of so many is touched. */
+  readonly oneOf: number;
+}
 
 /** Two files of published rows to compare: one as it is published, one made again. */
 export interface CompareParts {
