@@ -304,11 +304,13 @@ class BatchCollector<Plan extends SegmentPlan> {
 
   /** Takes the rows of a chunk whose first is task row `position`; yields the batches that become full. */
   *add(chunk: Chunk, position: number): Generator<SourceBatch<Plan>, void, undefined> {
+    // Once a chunk: rows that pass may come in very many short runs.
+    const columns = this.builders.map((builder, column) => rowsOf(chunk, column, builder));
     for (const [start, end] of this.filtered ? this.passing(chunk) : [[0, chunk.rows] as const]) {
       let from = start;
       while (from < end) {
         const to = Math.min(end, from + this.batchRows - this.rows);
-        this.take(chunk, from, to, position);
+        this.take(columns, { from, to, position });
         from = to;
         if (this.rows === this.batchRows) yield this.emit(position + to);
       }
@@ -316,10 +318,17 @@ class BatchCollector<Plan extends SegmentPlan> {
     this.rowEnd = position + chunk.rows;
   }
 
-  private take(chunk: Chunk, from: number, to: number, position: number): void {
-    this.builders.forEach((builder, column) => {
-      builder.append(rowsOf(chunk, column, builder), from, to);
-    });
+  private take(
+    columns: readonly ColumnRows[],
+    {
+      from,
+      to,
+      position,
+    }: { readonly from: number; readonly to: number; readonly position: number },
+  ): void {
+    for (const [index, builder] of this.builders.entries()) {
+      builder.append(columns[index]!, from, to);
+    }
     if (this.filtered) {
       for (let row = from; row < to; row++) this.positions[this.rows + row - from] = position + row;
     }

@@ -22,13 +22,13 @@ import { type Segment, type SourceBatch, segmentSql } from './read.js';
 /** The types whose keys are hashed as the numbers that they are, so that files of different ones agree. */
 const WHOLE = /^U?(?:TINY|SMALL|BIG)?INT(?:EGER)?$/;
 
-/** The types of a key column in the files of a task. */
-function keyTypes(segments: readonly Segment[], key: string): (string | undefined)[] {
-  return segments.map(({ columns }) => columns.find(({ name }) => name === key)?.type);
+/** The types of a column in the files of a task. */
+function typesOf(segments: readonly Segment[], column: string): (string | undefined)[] {
+  return segments.map(({ columns }) => columns.find(({ name }) => name === column)?.type);
 }
 
 function isWholeKey(segments: readonly Segment[], key: string): boolean {
-  return keyTypes(segments, key).every((type) => type !== undefined && WHOLE.test(type));
+  return typesOf(segments, key).every((type) => type !== undefined && WHOLE.test(type));
 }
 
 /** A plan that also fetches what names a row to its sample. */
@@ -38,7 +38,7 @@ export function withRowKey(
   segments: readonly Segment[],
   key: string | undefined,
 ): FeaturesPlan {
-  const type = key === undefined ? undefined : keyTypes([segment], key)[0];
+  const type = key === undefined ? undefined : typesOf([segment], key)[0];
   if (key === undefined || type === undefined) return plan;
   const isUnsigned = type === 'UBIGINT';
   const whole = isWholeKey(segments, key);
@@ -321,18 +321,24 @@ async function textsOfRows(
   const appender = await database.appender('sampled');
   appender.append([{ element: 'bool', width: 1, values: picked }], 0, rows);
   appender.close();
+  // Only what is picked becomes text, where the segments have a column as one type.
+  const columns = names.map((name) => {
+    const [first, ...others] = typesOf(segments, name);
+    const same = first !== undefined && others.every((type) => type === first);
+    return same ? quoteName(name) : `CAST(${quoteName(name)} AS VARCHAR)`;
+  });
   const inner = segments
     .map((segment) =>
       segmentSql(
         segment,
-        names.map((name, i) => `CAST(${quoteName(name)} AS VARCHAR) AS t${i}`),
+        columns.map((column, i) => `${column} AS t${i}`),
       ),
     )
     .join(' UNION ALL ');
-  const outer = names.map((_, i) => guardedSql(`t${i}`, false)).join(', ');
+  const outer = names.map((_, i) => guardedSql(`CAST(t${i} AS VARCHAR)`, false)).join(', ');
   const texts = names.map((): (string | null)[] => []);
   const sql = `SELECT ${outer} FROM (${inner}) POSITIONAL JOIN sampled WHERE picked`;
-  for await (const chunk of database.chunks(sql, false)) {
+  for await (const chunk of database.chunks(sql, true)) {
     names.forEach((_, i) => {
       texts[i]!.push(...chunk.texts(i));
     });
