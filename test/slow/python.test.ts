@@ -1,21 +1,16 @@
 /** Python's onnxruntime and pyarrow, of pinned versions, on the same data: the second opinion. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { pythonWith } from '../python.js';
 import { FIXTURES, makeFolder, ROOT, scoreline } from '../scoreline.js';
 
 const FEATURES =
   'month,day,weekday,hour,minute,dep_delay,distance,air_time,carrier_code,origin_code,dest_code,sched_arr_time';
-const VENV = join(ROOT, '.venv');
-const PYTHON = join(VENV, 'bin', 'python');
+let python = '';
 
 beforeAll(() => {
-  if (!existsSync(PYTHON)) execFileSync('python3', ['-m', 'venv', VENV]);
-  const requirements = join(ROOT, 'test/slow/requirements.txt');
-  execFileSync(PYTHON, ['-m', 'pip', 'install', '--quiet', '-r', requirements], {
-    stdio: 'inherit',
-  });
+  python = pythonWith('requirements.txt');
 });
 
 describe.each(['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'])(
@@ -40,7 +35,7 @@ describe.each(['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'])(
         FEATURES,
       ];
       const answer: unknown = JSON.parse(
-        execFileSync(PYTHON, [join(ROOT, 'test/slow/check.py'), ...args], { encoding: 'utf8' }),
+        execFileSync(python, [join(ROOT, 'test/slow/check.py'), ...args], { encoding: 'utf8' }),
       );
       expect(answer).toEqual({
         rows: 328_521,
