@@ -14,10 +14,12 @@ const QUIET: Ran = { exit: 0, stdout: '', stderr: '' };
 const FAILS = { stdout: '', stderr: expect.stringMatching(/^scoreline: .+\n$/) };
 
 /** Why a test cannot be run here; nothing where it can. */
-const without = (program: string): string | undefined =>
-  spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
-    ? undefined
-    : `${program} is not installed`;
+const without = (program: string): string | undefined => {
+  if (spawnSync('sh', ['-c', `command -v ${program}`]).status === 0) return undefined;
+  const why = `${program} is not installed`;
+  console.log(`skipped: ${why}`);
+  return why;
+};
 
 /** What a plain run publishes of the same input. */
 let expected: Record<string, string> = {};
