@@ -30,6 +30,7 @@ export { explainApart } from './run/explain.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
+export { type EndedRun, writeMetrics } from './run/metrics.js';
 export { pagePath } from './run/page.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { type DifferentFile, type Rescored, type RescoreOptions, rescore } from './run/rescore.js';

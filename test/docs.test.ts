@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { EXIT_CODES, loadJob } from '../src/index.js';
 import { REJECT_REASONS } from '../src/worker/csv-scan.js';
 import { QUARANTINE_MESSAGES } from '../src/worker/quarantine.js';
+import { listFiles } from './job-case.js';
 import { makeFolder, ROOT, scoreline } from './scoreline.js';
 
 const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md'];
@@ -155,6 +156,21 @@ describe('the documentation', () => {
         }),
     );
     expect(broken).toEqual([]);
+  });
+
+  it('quotes the examples as they are, each of them', () => {
+    const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+    const quoted = pages.flatMap((page) =>
+      [
+        ...text(`docs/${page}`).matchAll(
+          /^\[(examples\/\S+)\]\(\.\.\/(\S+)\):\n\n```\w*\n(.*?)^```$/gms,
+        ),
+      ].map(([, name, link, body]) => ({ name: name ?? '', link, body })),
+    );
+    for (const { name, link, body } of quoted)
+      expect({ name, link, body }).toEqual({ name, link: name, body: text(name) });
+    const files = listFiles(join(ROOT, 'examples')).map((name) => `examples/${name}`);
+    expect(quoted.map(({ name }) => name).toSorted()).toEqual(files.toSorted());
   });
 
   it('describes every folder and file that a run leaves in its output', () => {

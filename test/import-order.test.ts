@@ -88,6 +88,7 @@ const ORDER = `
   report/explanation.ts
   report/quality-schema.ts
   report/quality.ts
+  report/metrics.ts
   report/comparison.ts
   report/html.ts
   report/words.ts
@@ -182,6 +183,7 @@ const ORDER = `
   run/run-log.ts
   run/run-report.ts
   run/run.ts
+  run/metrics.ts
   run/rescore.ts
   run/page.ts
   run/trend.ts

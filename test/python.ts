@@ -1,18 +1,15 @@
-/** Python with the packages of `test/slow/requirements.txt`, in an environment of the tests' own. */
+/** Python for the second opinion, in an environment of its own in the checkout. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './scoreline.js';
 
-const VENV = join(ROOT, '.venv');
-
-/** The path of the interpreter; makes the environment where it is not there. */
-export function python(): string {
-  const program = join(VENV, 'bin', 'python');
-  if (!existsSync(program)) execFileSync('python3', ['-m', 'venv', VENV]);
-  const requirements = join(ROOT, 'test/slow/requirements.txt');
-  execFileSync(program, ['-m', 'pip', 'install', '--quiet', '-r', requirements], {
-    stdio: 'inherit',
-  });
-  return program;
+/** Installs the packages that a file of `test/slow` lists, and gives the path of a Python that has them. */
+export function pythonWith(requirements: string): string {
+  const folder = join(ROOT, '.venv');
+  const python = join(folder, 'bin', 'python');
+  if (!existsSync(python)) execFileSync('python3', ['-m', 'venv', folder]);
+  const list = join(ROOT, 'test/slow', requirements);
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', list], { stdio: 'inherit' });
+  return python;
 }

@@ -39,6 +39,20 @@ export function withSelectionOptions(command: Command): Command {
     );
 }
 
+/** The option of commands that score and publish: what they did, for the textfile collector of the node exporter. */
+export function withMetricsOption(command: Command): Command {
+  return command.option(
+    '--metrics <file>',
+    'write what came of it as Prometheus metrics, also when it failed',
+    metricsFile,
+  );
+}
+
+function metricsFile(path: string): string {
+  if (path.endsWith('.prom')) return path;
+  throw new InvalidArgumentError('the node exporter reads only files that end with .prom');
+}
+
 /** A share as `i/n`, counted from 0. */
 export function shardOf(text: string): { index: number; count: number } {
   const [, index, count] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];

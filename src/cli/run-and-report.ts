@@ -1,4 +1,5 @@
 /** Runs a job for a command, and prints its report. */
+import { ScorelineError } from '../base/errors.js';
 import type { Job, RunReport, SelectionOptions } from '../index.js';
 import type { Terminal, TerminalOptions } from './terminal.js';
 import { withRun } from './with-run.js';
@@ -13,19 +14,37 @@ export async function runAndReport(
       readonly keepGoing?: boolean;
       readonly prune?: boolean;
       readonly shard?: { readonly index: number; readonly count: number };
+      readonly metrics?: string;
     },
 ): Promise<number> {
   const { runJob, RunFailed, selectionOf } = await import('../index.js');
+  const started = new Date();
+  let job: Job | undefined;
+  let run: RunReport | undefined;
   return withRun(options, {
-    act: async (tools) =>
-      runJob(await load(), {
-        ...tools,
-        selection: selectionOf(options),
-        shard: options.shard,
-        keepGoing: options.keepGoing,
-        prune: options.prune,
-        because: options.because,
-      }),
+    act: async (tools) => {
+      if (options.metrics !== undefined && options.shard !== undefined) {
+        throw new ScorelineError(
+          'usage',
+          '--metrics: does not go with --shard, which publishes nothing; give it to the run that publishes',
+        );
+      }
+      job = await load();
+      try {
+        run = await runJob(job, {
+          ...tools,
+          selection: selectionOf(options),
+          shard: options.shard,
+          keepGoing: options.keepGoing,
+          prune: options.prune,
+          because: options.because,
+        });
+        return run;
+      } catch (error) {
+        if (error instanceof RunFailed) run = error.report;
+        throw error;
+      }
+    },
     show: async (report, terminal) => {
       await print(terminal, report);
       return report.outcome === 'unchanged' && options.skipUnchanged === true ? 99 : 0;
@@ -36,6 +55,20 @@ export async function runAndReport(
       if (options.json === true || error.report.outcome === 'partial')
         await print(terminal, error.report);
       return error.cause;
+    },
+    after: async (exit, terminal) => {
+      // Where the command or the job file is wrong there was no run to tell of.
+      if (options.metrics === undefined || job === undefined || exit === 2) return exit;
+      const { writeMetrics } = await import('../index.js');
+      try {
+        const ended = new Date();
+        await writeMetrics({ path: options.metrics, job, started, ended, exit, run });
+        return exit;
+      } catch (error) {
+        const own = terminal.fail(error);
+        // What the run itself met is more than this.
+        return exit === 0 || exit === 99 ? own : exit;
+      }
     },
   });
 }

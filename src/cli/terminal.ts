@@ -54,6 +54,12 @@ export class Terminal {
     else if (this.options.quiet !== true) process.stderr.write(`${message}\n`);
   }
 
+  /** Why the command ended early: said also where only errors are. */
+  sayLast(message: string): void {
+    if (this.log !== undefined) this.log('info', {}, message);
+    else process.stderr.write(`${message}\n`);
+  }
+
   /** An error: its lines; its causes under --verbose, and always for a bug. Returns the exit code. */
   fail(error: unknown): number {
     const exit = exitCodeOf(error);

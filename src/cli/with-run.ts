@@ -15,12 +15,14 @@ export interface RunCommand<Result> {
   readonly show: (result: Result, terminal: Terminal) => Promise<number>;
   /** Prints what there is to print of a run that failed; gives the error that the exit code follows from. */
   readonly fail: (error: unknown, terminal: Terminal) => Promise<unknown>;
+  /** What is to do once the exit code is known, also after an interruption; it may make another of it. */
+  readonly after?: (exit: number, terminal: Terminal) => Promise<number>;
 }
 
 /** Runs a job, or does something that runs one; returns the exit code. */
 export async function withRun<Result>(
   options: TerminalOptions,
-  { act, show, fail }: RunCommand<Result>,
+  { act, show, fail, after = async (exit) => exit }: RunCommand<Result>,
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
@@ -54,10 +56,11 @@ export async function withRun<Result>(
   try {
     const tools = { now: () => new Date(), onEvent, signal: abort.signal };
     const result = await act(tools, terminal).finally(() => progress.stop());
-    return await show(result, terminal);
+    return await after(await show(result, terminal), terminal);
   } catch (error) {
-    if (interrupted === undefined) return terminal.fail(await fail(error, terminal));
-    terminal.say('interrupted: the same command goes on where this one stopped');
-    return interrupted;
+    if (interrupted === undefined)
+      return after(terminal.fail(await fail(error, terminal)), terminal);
+    terminal.sayLast('interrupted: the same command goes on where this one stopped');
+    return after(interrupted, terminal);
   }
 }

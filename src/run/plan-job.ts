@@ -33,6 +33,8 @@ export interface PlanReport {
   /** What would run the model, and why; null when nothing is to do. A run checks the trees before it relies on them. */
   readonly engine: EngineChoice | null;
   readonly units: readonly PlannedUnit[];
+  /** Tasks whose part is not in the store, of all units; null while a file's content is not known. */
+  readonly toDo: number | null;
   readonly notReady: readonly string[];
   /** Published units of the selection whose input is there no longer. */
   readonly vanished: readonly string[];
@@ -114,6 +116,9 @@ export async function planJob(
       batchRows: prepared.scoring.batchRows,
       engine: rows === 0 ? null : chooseEngine(job.run.engine, rows, prepared),
       units,
+      toDo: units.some(({ toDo }) => toDo === null)
+        ? null
+        : units.reduce((sum, { toDo }) => sum + (toDo ?? 0), 0),
       notReady: dataset.notReady,
       vanished,
       dropped: prune ? vanished.filter((unit) => !absent.has(unit)) : [],

@@ -15,6 +15,9 @@ const fileOf = (partition: number): string => join(job.input, `p=${partition}`, 
 async function plan(...args: string[]): Promise<Record<string, [string | null, number | null]>> {
   const { exit, stderr, report } = await job.plan(...args);
   expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+  const toDo = report.units.map((unit) => unit.toDo);
+  const sum = toDo.reduce<number>((all, one) => all + (one ?? 0), 0);
+  expect(report.toDo).toBe(toDo.includes(null) ? null : sum);
   return Object.fromEntries(report.units.map(({ unit, why, toDo }) => [unit, [why, toDo]]));
 }
 

@@ -13,10 +13,15 @@ import {
   withReport,
 } from '../job-case.js';
 import { exactPath, query, writeParquet } from '../parquet.js';
-import { python } from '../python.js';
+import { pythonWith } from '../python.js';
 import { FIXTURES, makeFolder, ROOT, scoreline } from '../scoreline.js';
 
 const ROWS = 40;
+
+let python = '';
+beforeAll(() => {
+  python = pythonWith('requirements.txt');
+});
 
 /** A job whose rows are a = i, b = 10 i: the model gives 32 i + 1. */
 function makeJob(sections: Sections = {}): JobCase & { fixture: string; expected: string } {
@@ -279,7 +284,7 @@ describe('expected rows from elsewhere', () => {
   test("are what Python's onnxruntime says of the flights, as the script of the documentation has it", async () => {
     const target = join(makeFolder(), 'expected.parquet');
     const args = [join(FIXTURES, 'flights'), join(FIXTURES, 'models/flights.onnx'), target];
-    execFileSync(python(), [join(ROOT, 'examples/expected.py'), ...args]);
+    execFileSync(python, [join(ROOT, 'examples/expected.py'), ...args]);
     const fixture = join(ROOT, 'jobs/fixtures/flights/expected.parquet');
     const different = await query(
       `SELECT count(*)::INTEGER AS n FROM (FROM ${exactPath(target)} EXCEPT FROM ${exactPath(fixture)}) `,
@@ -377,7 +382,7 @@ describe('for a pipeline', () => {
     expect(result.exit).toBe(3);
     const parsed: unknown = JSON.parse(
       execFileSync(
-        python(),
+        python,
         [
           '-c',
           'import json,sys,xml.etree.ElementTree as e\nr=e.parse(sys.argv[1]).getroot()\n' +

@@ -2,15 +2,15 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { python } from '../python.js';
+import { pythonWith } from '../python.js';
 import { FIXTURES, makeFolder, ROOT, scoreline } from '../scoreline.js';
 
 const FEATURES =
   'month,day,weekday,hour,minute,dep_delay,distance,air_time,carrier_code,origin_code,dest_code,sched_arr_time';
+let python = '';
 
-let program = '';
 beforeAll(() => {
-  program = python();
+  python = pythonWith('requirements.txt');
 });
 
 describe.each(['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'])(
@@ -35,7 +35,7 @@ describe.each(['zstd', 'snappy', 'gzip', 'lz4', 'uncompressed'])(
         FEATURES,
       ];
       const answer: unknown = JSON.parse(
-        execFileSync(program, [join(ROOT, 'test/slow/check.py'), ...args], { encoding: 'utf8' }),
+        execFileSync(python, [join(ROOT, 'test/slow/check.py'), ...args], { encoding: 'utf8' }),
       );
       expect(answer).toEqual({
         rows: 328_521,

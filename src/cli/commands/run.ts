@@ -6,6 +6,7 @@ import {
   overridesOf,
   shardOf,
   withJobOptions,
+  withMetricsOption,
   withOutputOptions,
   withSelectionOptions,
 } from '../options.js';
@@ -17,31 +18,34 @@ interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly keepGoing?: boolean;
   readonly prune?: boolean;
   readonly shard?: ReturnType<typeof shardOf>;
+  readonly metrics?: string;
 }
 
 /** Adds the command. */
 export function addRun(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
-    withSelectionOptions(
-      withJobOptions(
-        program
-          .command('run <job>')
-          .summary('score every partition that needs it and publish')
-          .description(
-            'Scores every partition of a job file that needs it, and publishes all of them in one step, or none. ' +
-              'The same command again does what is missing, or nothing.',
-          )
-          .option('--skip-unchanged', 'exit with 99 instead of 0 when nothing was to do')
-          .option(
-            '--keep-going',
-            'publish the partitions that can be scored also when others cannot; the exit code is that of the worst',
-          )
-          .option(
-            '--prune',
-            'drop partitions that are published and in the input no longer; never outside the selection',
-          )
-          .option('--because <text>', 'publish also what was reverted, and keep why')
-          .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
+    withMetricsOption(
+      withSelectionOptions(
+        withJobOptions(
+          program
+            .command('run <job>')
+            .summary('score every partition that needs it and publish')
+            .description(
+              'Scores every partition of a job file that needs it, and publishes all of them in one step, or none. ' +
+                'The same command again does what is missing, or nothing.',
+            )
+            .option('--skip-unchanged', 'exit with 99 instead of 0 when nothing was to do')
+            .option(
+              '--keep-going',
+              'publish the partitions that can be scored also when others cannot; the exit code is that of the worst',
+            )
+            .option(
+              '--prune',
+              'drop partitions that are published and in the input no longer; never outside the selection',
+            )
+            .option('--because <text>', 'publish also what was reverted, and keep why')
+            .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
+        ),
       ),
     ),
   ).action(async (file: string, options: RunCommandOptions) => {

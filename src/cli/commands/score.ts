@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
-import { commaList, type JobOptions, withOutputOptions } from '../options.js';
+import { commaList, type JobOptions, withMetricsOption, withOutputOptions } from '../options.js';
 import { runAndReport } from '../run-and-report.js';
 
 interface ScoreOptions extends JobOptions {
@@ -12,30 +12,33 @@ interface ScoreOptions extends JobOptions {
   readonly where?: string;
   readonly format?: string;
   readonly because?: string;
+  readonly metrics?: string;
 }
 
 /** Adds the command. */
 export function addScore(program: Command, exit: (code: number) => void): void {
   withOutputOptions(
-    program
-      .command('score <model> <data>')
-      .summary('score files without a job file')
-      .description(
-        'Scores Parquet or CSV files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
-      )
-      .requiredOption('-o, --output <folder>', 'where to publish')
-      .option(
-        '--features <columns>',
-        'columns of a matrix input, in order, separated by commas',
-        commaList,
-      )
-      .option('--keep <columns>', 'columns to publish beside the predictions', commaList)
-      .option('--where <sql>', 'score only the rows for which this holds')
-      .option('--format <format>', 'parquet or csv')
-      .option('--because <text>', 'publish also what was reverted, and keep why')
-      .option('--workers <n>', 'worker processes, or auto')
-      .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
-      .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),
+    withMetricsOption(
+      program
+        .command('score <model> <data>')
+        .summary('score files without a job file')
+        .description(
+          'Scores Parquet or CSV files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
+        )
+        .requiredOption('-o, --output <folder>', 'where to publish')
+        .option(
+          '--features <columns>',
+          'columns of a matrix input, in order, separated by commas',
+          commaList,
+        )
+        .option('--keep <columns>', 'columns to publish beside the predictions', commaList)
+        .option('--where <sql>', 'score only the rows for which this holds')
+        .option('--format <format>', 'parquet or csv')
+        .option('--because <text>', 'publish also what was reverted, and keep why')
+        .option('--workers <n>', 'worker processes, or auto')
+        .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
+        .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),
+    ),
   ).action(async (model: string, data: string, options: ScoreOptions) => {
     const load = async () => {
       const { jobFromObject } = await import('../../index.js');
