@@ -7,6 +7,7 @@ export {
   ScorelineError,
 } from './base/errors.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { jobJsonSchema } from './plan/job-json-schema.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
 export { partitionsOf, type SelectionOptions, selectionOf } from './plan/selection.js';
 export { type ComparisonReport, comparisonCells, comparisonLines } from './report/comparison.js';

@@ -28,7 +28,9 @@ const ORDER = `
   plan/job-yaml.ts
   plan/schema-parts.ts
   plan/gate-schema.ts
+  plan/input-schema.ts
   plan/job-schema.ts
+  plan/job-json-schema.ts
   plan/csv.ts
   plan/job.ts
   plan/expressions.ts
@@ -202,6 +204,7 @@ const ORDER = `
   cli/commands/revert.ts
   cli/commands/run.ts
   cli/commands/runs.ts
+  cli/commands/schema.ts
   cli/commands/score.ts
   cli/commands/verify.ts
   cli/main.ts

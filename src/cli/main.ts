@@ -13,6 +13,7 @@ import { addReport } from './commands/report.js';
 import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
+import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
 import { addVerify } from './commands/verify.js';
 import { Terminal } from './terminal.js';
@@ -34,6 +35,7 @@ const COMMANDS = [
   addBaseline,
   addGc,
   addDoctor,
+  addSchema,
 ];
 
 /** Runs a command line (without the program's own name); returns the exit code. */
