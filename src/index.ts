@@ -6,6 +6,7 @@ export {
   exitCodeOf,
   ScorelineError,
 } from './base/errors.js';
+export { jobNameOf } from './plan/draft-text.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
 export { jobJsonSchema } from './plan/job-json-schema.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
@@ -26,6 +27,14 @@ export { compare, type Side } from './run/compare.js';
 export { explainApart } from './run/explain.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
+export {
+  type DraftedJob,
+  draftFor,
+  type InitAnswers,
+  type InitRequest,
+  type WrittenJob,
+  writeDraft,
+} from './run/init.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { pagePath } from './run/page.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';

@@ -39,6 +39,9 @@ const ORDER = `
   plan/predictions.ts
   plan/signature.ts
   plan/proposal.ts
+  plan/date-template.ts
+  plan/draft.ts
+  plan/draft-text.ts
   plan/plan.ts
   plan/engine.ts
   plan/ledger.ts
@@ -183,12 +186,15 @@ const ORDER = `
   run/baseline-from.ts
   run/plan-job.ts
   run/inspect.ts
+  run/survey.ts
+  run/init.ts
 
   index.ts
 
   cli/terminal.ts
   cli/options.ts
   cli/table.ts
+  cli/ask.ts
   cli/with-output.ts
   cli/with-run.ts
   cli/run-and-report.ts
@@ -197,6 +203,7 @@ const ORDER = `
   cli/commands/current.ts
   cli/commands/doctor.ts
   cli/commands/gc.ts
+  cli/commands/init.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/publish.ts

@@ -6,6 +6,7 @@ import { addCompare } from './commands/compare.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
 import { addGc } from './commands/gc.js';
+import { addInit } from './commands/init.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
 import { addDiscard, addPublish } from './commands/publish.js';
@@ -20,6 +21,7 @@ import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
 const COMMANDS = [
+  addInit,
   addRun,
   addPlan,
   addScore,
