@@ -2,6 +2,7 @@
 export {
   type ErrorCode,
   EXIT_CODES,
+  EXITS,
   type ExitCodeRow,
   exitCodeOf,
   ScorelineError,

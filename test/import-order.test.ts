@@ -202,6 +202,7 @@ const ORDER = `
   cli/commands/compare.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
+  cli/commands/explain-exit.ts
   cli/commands/gc.ts
   cli/commands/init.ts
   cli/commands/inspect.ts

@@ -5,6 +5,7 @@ import { addBaseline } from './commands/baseline.js';
 import { addCompare } from './commands/compare.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
+import { addExplainExit } from './commands/explain-exit.js';
 import { addGc } from './commands/gc.js';
 import { addInit } from './commands/init.js';
 import { addInspect } from './commands/inspect.js';
@@ -38,6 +39,7 @@ const COMMANDS = [
   addGc,
   addDoctor,
   addSchema,
+  addExplainExit,
 ];
 
 /** Runs a command line (without the program's own name); returns the exit code. */
