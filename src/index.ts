@@ -2,11 +2,14 @@
 export {
   type ErrorCode,
   EXIT_CODES,
+  EXITS,
   type ExitCodeRow,
   exitCodeOf,
   ScorelineError,
 } from './base/errors.js';
+export { jobNameOf } from './plan/draft-text.js';
 export { type Job, jobFromObject, loadJob } from './plan/job.js';
+export { jobJsonSchema } from './plan/job-json-schema.js';
 export { KEEP_SNAPSHOTS } from './plan/job-schema.js';
 export { partitionsOf, type SelectionOptions, selectionOf } from './plan/selection.js';
 export { type CheckReport, checkSentence, checkText, recordLines } from './report/check.js';
@@ -29,6 +32,14 @@ export { compare, type Side } from './run/compare.js';
 export { explainApart } from './run/explain.js';
 export { type GcOptions, type GcReport, gc } from './run/gc.js';
 export { type ActOptions, type HistoryEntry, readHistory } from './run/history.js';
+export {
+  type DraftedJob,
+  draftFor,
+  type InitAnswers,
+  type InitRequest,
+  type WrittenJob,
+  writeDraft,
+} from './run/init.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { type EndedRun, writeMetrics } from './run/metrics.js';
 export { pagePath } from './run/page.js';

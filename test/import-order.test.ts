@@ -28,7 +28,9 @@ const ORDER = `
   plan/job-yaml.ts
   plan/schema-parts.ts
   plan/gate-schema.ts
+  plan/input-schema.ts
   plan/job-schema.ts
+  plan/job-json-schema.ts
   plan/csv.ts
   plan/job.ts
   plan/expressions.ts
@@ -37,6 +39,9 @@ const ORDER = `
   plan/predictions.ts
   plan/signature.ts
   plan/proposal.ts
+  plan/date-template.ts
+  plan/draft.ts
+  plan/draft-text.ts
   plan/plan.ts
   plan/engine.ts
   plan/ledger.ts
@@ -196,12 +201,15 @@ const ORDER = `
   run/baseline-from.ts
   run/plan-job.ts
   run/inspect.ts
+  run/survey.ts
+  run/init.ts
 
   index.ts
 
   cli/terminal.ts
   cli/options.ts
   cli/table.ts
+  cli/ask.ts
   cli/with-output.ts
   cli/with-run.ts
   cli/run-and-report.ts
@@ -210,7 +218,9 @@ const ORDER = `
   cli/commands/check.ts
   cli/commands/current.ts
   cli/commands/doctor.ts
+  cli/commands/explain-exit.ts
   cli/commands/gc.ts
+  cli/commands/init.ts
   cli/commands/inspect.ts
   cli/commands/plan.ts
   cli/commands/publish.ts
@@ -218,6 +228,7 @@ const ORDER = `
   cli/commands/revert.ts
   cli/commands/run.ts
   cli/commands/runs.ts
+  cli/commands/schema.ts
   cli/commands/score.ts
   cli/commands/verify.ts
   cli/main.ts

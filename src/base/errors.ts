@@ -20,37 +20,87 @@ export type ErrorCode =
 export interface ExitCodeRow {
   readonly exit: number;
   readonly meaning: string;
+  /** Whether the same command may succeed when it is tried again. */
   readonly retry: boolean;
+  readonly whatToDo: string;
 }
 
-/** The exit code of every error code; the documentation's table is tested against it. */
+const RUN_AGAIN = 'run again: the same command does what is missing';
+
+/** The exit code of every error code; the documentation's tables are tested against it. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, ExitCodeRow>> = {
-  bug: { exit: 1, meaning: 'a bug in scoreline', retry: false },
-  usage: { exit: 2, meaning: 'wrong usage or invalid job file', retry: false },
+  bug: {
+    exit: 1,
+    meaning: 'a bug in scoreline',
+    retry: false,
+    whatToDo: 'report it: the message and the stack are on stderr',
+  },
+  usage: {
+    exit: 2,
+    meaning: 'wrong usage or invalid job file',
+    retry: false,
+    whatToDo: 'mend the command or the job file',
+  },
   gate: {
     exit: 3,
     meaning:
       'a gate failed or too many rows are bad: staged, not published; or the content was reverted',
     retry: false,
+    whatToDo:
+      'look at what was staged, then publish or discard it; what was reverted comes back with run --because, or when data, model or job change',
   },
-  input: { exit: 4, meaning: 'input refused: unreadable, wrong schema, none found', retry: false },
+  input: {
+    exit: 4,
+    meaning: 'input refused: unreadable, wrong schema, none found',
+    retry: false,
+    whatToDo:
+      'mend or remove the files that the message names; what could be scored is kept, and published with --keep-going',
+  },
   model: {
     exit: 5,
     meaning: 'model refused: unreadable, signature does not fit, device absent',
     retry: false,
+    whatToDo: 'mend the model, or name one that is there',
   },
   environment: {
     exit: 6,
     meaning: 'environment: disk full, permission, out of memory',
     retry: true,
+    whatToDo: 'free disk or memory, mend permissions or damage; run again',
   },
   conflict: {
     exit: 7,
     meaning: 'another run published overlapping partitions first',
     retry: true,
+    whatToDo: RUN_AGAIN,
   },
-  changed: { exit: 8, meaning: 'an input file changed while it was read', retry: true },
+  changed: {
+    exit: 8,
+    meaning: 'an input file changed while it was read',
+    retry: true,
+    whatToDo: RUN_AGAIN,
+  },
 };
+
+/** Every exit code that a scheduler can see, those that follow from no error among them. */
+export const EXITS: readonly ExitCodeRow[] = [
+  { exit: 0, meaning: 'published, or already up to date', retry: false, whatToDo: 'nothing' },
+  ...Object.values(EXIT_CODES),
+  {
+    exit: 99,
+    meaning: 'already up to date, with --skip-unchanged',
+    retry: false,
+    whatToDo: 'nothing: Airflow marks the task as skipped with skip_on_exit_code=99',
+  },
+  { exit: 130, meaning: 'interrupted (SIGINT)', retry: true, whatToDo: RUN_AGAIN },
+  {
+    exit: 137,
+    meaning: 'killed from outside (SIGKILL), most often because memory ran out',
+    retry: true,
+    whatToDo: `${RUN_AGAIN}; where memory ran out, with more of it or with fewer --workers`,
+  },
+  { exit: 143, meaning: 'interrupted (SIGTERM)', retry: true, whatToDo: RUN_AGAIN },
+];
 
 /** An error that the user can mend: one line that says what, where and what to do. */
 export class ScorelineError extends Error {

@@ -6,7 +6,9 @@ import { addCheck } from './commands/check.js';
 import { addCompare } from './commands/compare.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
+import { addExplainExit } from './commands/explain-exit.js';
 import { addGc } from './commands/gc.js';
+import { addInit } from './commands/init.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlan } from './commands/plan.js';
 import { addDiscard, addPublish } from './commands/publish.js';
@@ -14,12 +16,14 @@ import { addReport } from './commands/report.js';
 import { addRevert } from './commands/revert.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
+import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
 import { addVerify } from './commands/verify.js';
 import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
 const COMMANDS = [
+  addInit,
   addRun,
   addPlan,
   addScore,
@@ -36,6 +40,8 @@ const COMMANDS = [
   addBaseline,
   addGc,
   addDoctor,
+  addSchema,
+  addExplainExit,
 ];
 
 /** Runs a command line (without the program's own name); returns the exit code. */

@@ -27,6 +27,19 @@ export interface CsvFacts {
   readonly longest: number;
 }
 
+/** A CSV file as its first records show it. */
+export interface CsvLook {
+  readonly dialect: CsvDialect;
+  /** `type` is undefined for text; `distinct`: each of those records has a value of its own there. */
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string | undefined;
+    readonly distinct: boolean;
+  }[];
+  /** How many records were looked at. */
+  readonly records: number;
+}
+
 /** Changes whenever the same file would be read as other rows. */
 const CSV_FORMAT = 1;
 

@@ -393,6 +393,20 @@ function splitGlob(text: string): { base: string; glob: string } {
   };
 }
 
+/**
+ * Whether a path or glob can mean what lies in a folder, which is inside of what it is rooted in: a file never does, a glob only
+ * where it goes as deep, or means a folder that the other is or lies in. `below` is that folder, relative to the root.
+ */
+export function reachesInto(options: { path: string; pathText: string }, below: string): boolean {
+  const kind = kindOf(options.path);
+  if (kind !== 'absent') return kind === 'folder';
+  const { glob } = splitGlob(options.pathText);
+  const isMatch = matcherOf(glob);
+  const depth = below.split('/').length;
+  const isDeep = glob.includes('**') || glob.split('/').length > depth;
+  return isDeep || [...foldersOf(below), below].some((folder) => isMatch(folder));
+}
+
 /** The folders that a path lies in, outermost first. */
 function foldersOf(path: string): string[] {
   const names = path.split('/').slice(0, -1);

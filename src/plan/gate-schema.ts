@@ -28,8 +28,12 @@ const DISTANCE = 'a number from 0, history, or { warn: 0.1, fail: 0.2 }';
 const distance = (what: string) => {
   const error = 'a number from 0, or history';
   const limit = z.union([history(error), number(error)], { error });
-  const both = section({ warn: limit.optional(), fail: limit.optional() })
+  const both = section({
+    warn: limit.optional().describe('From here on the report warns.'),
+    fail: limit.optional().describe('From here on the run is not published.'),
+  })
     .refine(({ warn, fail }) => warn !== undefined || fail !== undefined, { error: DISTANCE })
+    .meta({ minProperties: 1 })
     .transform(({ warn, fail }) => limitsOf(warn, fail));
   const fail = z
     .union([history(DISTANCE), number(DISTANCE)], { error: DISTANCE })
@@ -54,13 +58,17 @@ export const gatesSchema = section({
     change: share(Number.POSITIVE_INFINITY)
       .optional()
       .describe('By how much the rows of a partition may be more or fewer than before.'),
-  }).optional(),
+  })
+    .optional()
+    .describe('How many rows there are.'),
   nulls: section({
     max_increase: share(1)
       .default(0.02)
       .describe('By how much the share of rows without a value may rise in a column, in points.'),
     columns: columns('The columns to look at; without it all.'),
-  }).optional(),
+  })
+    .optional()
+    .describe('Rows without a value, by column.'),
   drift: section({
     psi: distance('The population stability index between the values and those of the baseline.'),
     ks: distance("Kolmogorov and Smirnov's distance."),
@@ -70,7 +78,11 @@ export const gatesSchema = section({
     chi_squared: distance("Cramér's V."),
     l_infinity: distance('The greatest change of the share of a category.'),
     columns: columns('The columns to look at; without it all features and predictions.'),
-  }).optional(),
+  })
+    .optional()
+    .describe(
+      'How far the values of a column lie from those of the baseline; a limit is a number, or history.',
+    ),
   scores: section({
     mean_change: z
       .union(
@@ -91,18 +103,24 @@ export const gatesSchema = section({
       .refine(([least, most]) => least <= most, { error: RANGE })
       .optional()
       .describe('The range of predictions.'),
-  }).optional(),
+  })
+    .optional()
+    .describe('The predictions themselves.'),
   flips: section({
     max: share(1)
       .default(0.02)
       .describe('The share of keys whose label may be another than before.'),
-  }).optional(),
+  })
+    .optional()
+    .describe('Labels of the same key that are others than before.'),
   new_categories: section({
     max: whole(0, 10_000, 'a whole number from 0 to 10000')
       .default(5)
       .describe('How many new categories a column of texts may have.'),
     columns: columns('The columns to look at; without it all of texts.'),
-  }).optional(),
+  })
+    .optional()
+    .describe('Texts that the baseline does not have.'),
 });
 
 /** The gates as the job file has them. */
@@ -115,9 +133,22 @@ export type JobBaseline = z.output<typeof baselineSchema>;
 export const baselineSchema = z.union(
   [
     z.enum(['auto', 'previous'], { error: BASELINE }),
-    z.strictObject({ trailing: whole(1, MAX_DAYS, DAYS) }, { error: BASELINE }),
-    z.strictObject({ 'same-weekday': whole(1, MAX_DAYS, DAYS) }, { error: BASELINE }),
-    z.strictObject({ file: path('a local file') }, { error: BASELINE }),
+    z.strictObject(
+      { trailing: whole(1, MAX_DAYS, DAYS).describe('The last so many days before.') },
+      { error: BASELINE },
+    ),
+    z.strictObject(
+      {
+        'same-weekday': whole(1, MAX_DAYS, DAYS).describe(
+          'The last so many days before that were the same day of the week.',
+        ),
+      },
+      { error: BASELINE },
+    ),
+    z.strictObject(
+      { file: path('a local file').describe('Statistics that "scoreline baseline" has saved.') },
+      { error: BASELINE },
+    ),
   ],
   { error: BASELINE },
 );

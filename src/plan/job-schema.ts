@@ -4,11 +4,11 @@
  */
 import * as z from 'zod';
 import { baselineSchema, gatesSchema } from './gate-schema.js';
+import { inputSchema } from './input-schema.js';
 import { isPlainMap, type JobPath, sayPath, sayValue } from './job-yaml.js';
 import {
   always,
   autoOrWhole,
-  checkDistinct,
   column,
   columnList,
   oneOf,
@@ -36,22 +36,6 @@ export interface JobColumn {
   readonly element: string | undefined;
 }
 
-const SQL_TYPES = [
-  'BOOLEAN',
-  'TINYINT',
-  'SMALLINT',
-  'INTEGER',
-  'BIGINT',
-  'UTINYINT',
-  'USMALLINT',
-  'UINTEGER',
-  'UBIGINT',
-  'FLOAT',
-  'DOUBLE',
-  'VARCHAR',
-  'DATE',
-  'TIMESTAMP',
-];
 const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'rocm', 'openvino'];
 const MIN_QUARANTINE_ROWS = 10;
 const MAX_TIMEOUT_SECONDS = 604_800;
@@ -60,9 +44,7 @@ export const KEEP_SNAPSHOTS = 10;
 const MAX_GRACE_SECONDS = 3600;
 
 const NAME = '1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or a digit';
-const READY = 'the name of a file, without a folder';
 const SHA = 'a SHA-256 of 64 hexadecimal digits';
-const TYPE = `one of ${SQL_TYPES.join(', ')}, or "DECIMAL(p,s)" in quotes with 1 <= p <= 38 and s <= p`;
 const FEATURES = 'a list of column names, or a map of model input to column name';
 const COMPRESSION = `one of ${PARQUET_COMPRESSIONS.join(', ')} for parquet; ${CSV_COMPRESSIONS.join(', ')} for csv`;
 const OUTPUT = 'a model output, or output[class]';
@@ -74,67 +56,6 @@ const MAX_SAMPLE_ROWS = 65_536;
 const SAMPLE = `a whole number from 0 to ${MAX_SAMPLE_ROWS}`;
 const GRACE = `a number of seconds from 0 to ${MAX_GRACE_SECONDS}`;
 const SECONDS = `a number of seconds above 0 and at most ${MAX_TIMEOUT_SECONDS}`;
-
-const DELIMITER = 'one character of ASCII that is no letter, digit, double quote or line end';
-const QUOTE = 'one character of ASCII that is no letter or digit, or "" where nothing is quoted';
-
-/** The schema of `input.csv`. */
-const csvSchema = section({
-  delimiter: z
-    .string({ error: DELIMITER })
-    .refine(isDelimiter, { error: DELIMITER })
-    .default(',')
-    .describe('The character between fields.'),
-  quote: z
-    .string({ error: QUOTE })
-    .regex(/^[!-/:-@[-`{-~]?$/, { error: QUOTE })
-    .default('"')
-    .describe(
-      'The character around fields that hold special ones, doubled where it is one of them.',
-    ),
-  header: z
-    .boolean({ error: 'true or false' })
-    .default(true)
-    .describe('Whether the first record of each file holds the names of its columns.'),
-  columns: columnList('a list of column names')
-    .min(1, { error: 'a list of column names' })
-    .optional()
-    .describe('The names of the columns, in order, where the files have no header.'),
-  null: z
-    .string({ error: 'a text' })
-    .refine((value) => !/[\0\r\n]/.test(value), { error: 'a text on one line' })
-    .default('')
-    .describe('What stands, unquoted, in a field without a value.'),
-}).superRefine(checkCsv, always);
-
-/** The schema of `input`. */
-const inputSchema = section({
-  path: path('a local file, folder or glob').describe(
-    'The file, folder or glob to score, relative to the job file; names that begin with _ or . are ignored.',
-  ),
-  key: column()
-    .optional()
-    .describe('The column that names a row; checked unique within a partition folder.'),
-  where: text('an SQL condition')
-    .optional()
-    .describe('An SQL condition; rows that do not meet it are counted as filtered, not scored.'),
-  ready: text(READY)
-    .regex(/^(?!\.{1,2}$)[^/\\]+$/, { error: READY })
-    .optional()
-    .describe('A file that says a folder is complete; a folder without it is not there yet.'),
-  types: z
-    .record(column(), z.string({ error: TYPE }).meta({ examples: SQL_TYPES }).transform(sqlType), {
-      error: 'a map of column name to SQL type',
-    })
-    .superRefine(checkDistinct, always)
-    .default({})
-    .describe(
-      'SQL types of columns that folders or CSV files give, which are text otherwise, by column name.',
-    ),
-  csv: csvSchema
-    .optional()
-    .describe('How CSV files are written; without it as RFC 4180 says, with a header.'),
-});
 
 /** The schema of `output`. */
 const outputSchema = section({
@@ -163,7 +84,9 @@ const outputSchema = section({
     })
     .default(KEEP_SNAPSHOTS)
     .describe('How many snapshots stay after a publication, the newest ones.'),
-}).superRefine(checkOutput, always);
+})
+  .superRefine(checkOutput, always)
+  .describe('Where the predictions go, and in which form.');
 
 /** The schema of a job file: it checks, fills in defaults and brings values to one form; paths stay as written. */
 export const jobFileSchema = section({
@@ -179,14 +102,15 @@ export const jobFileSchema = section({
       .toLowerCase()
       .optional()
       .describe('The SHA-256 that the model file must have.'),
-  }),
+  }).describe('What scores.'),
   features: z
     .union(
       [
         columnList(FEATURES).min(1, { error: FEATURES }),
         z
           .record(text('the name of a model input'), column(), { error: FEATURES })
-          .refine((map) => Object.keys(map).length > 0, { error: FEATURES }),
+          .refine((map) => Object.keys(map).length > 0, { error: FEATURES })
+          .meta({ minProperties: 1 }),
       ],
       { error: FEATURES },
     )
@@ -213,7 +137,9 @@ export const jobFileSchema = section({
     non_finite: oneOf(['quarantine', 'keep'])
       .default('quarantine')
       .describe('What becomes of a row whose prediction is NaN or infinite.'),
-  }).prefault({}),
+  })
+    .prefault({})
+    .describe('Rows that cannot be scored.'),
   statistics: columnList('a list of column names')
     .default([])
     .describe('Columns of output.keep whose statistics are kept, too.'),
@@ -225,7 +151,9 @@ export const jobFileSchema = section({
   baseline: baselineSchema
     .default('auto')
     .describe('What is published that a run is compared with.'),
-  gates: gatesSchema.optional(),
+  gates: gatesSchema
+    .optional()
+    .describe('What must hold between scoring and publication; without it the defaults only warn.'),
   canary: z
     .boolean({ error: 'true or false' })
     .default(false)
@@ -260,7 +188,9 @@ export const jobFileSchema = section({
       .max(MAX_GRACE_SECONDS, { error: GRACE })
       .default(10)
       .describe('The seconds that running tasks have to end when the run is interrupted.'),
-  }).prefault({}),
+  })
+    .prefault({})
+    .describe('How the work is done; the predictions do not depend on it.'),
 });
 
 /** One key of the job file. */
@@ -318,17 +248,6 @@ function bare(schema: z.core.$ZodType): z.core.$ZodType {
   return schema instanceof z.ZodPipe ? bare(schema.in) : schema;
 }
 
-/** A column type in upper case without spaces. */
-function sqlType(written: string, issues: z.core.$RefinementCtx<string>): string {
-  const type = written.toUpperCase().replace(/\s+/g, '');
-  if (SQL_TYPES.includes(type)) return type;
-  const [, precision, scale] = /^DECIMAL\((\d{1,2}),(\d{1,2})\)$/.exec(type) ?? [];
-  const [p, s] = [Number(precision), Number(scale)];
-  if (p >= 1 && p <= 38 && s <= p) return `DECIMAL(${p},${s})`;
-  issues.issues.push({ code: 'custom', message: TYPE, input: written });
-  return z.NEVER;
-}
-
 /** Reads `output` or `output[class]`; the class is what stands in the last pair of brackets. */
 function outputOf(
   written: string,
@@ -372,29 +291,4 @@ function checkOutput(output: unknown, issues: z.core.$RefinementCtx<unknown>): v
     const message = `the name ${sayValue(name)} is taken by ${before.where}${sayCase(name, before.name)}`;
     refuse(issues, ['columns', name], message);
   }
-}
-
-function isDelimiter(text: string): boolean {
-  const code = text.charCodeAt(0);
-  return text.length === 1 && code > 0 && code < 128 && !/[A-Za-z0-9"\r\n]/.test(text);
-}
-
-/** What holds between the keys of `input.csv`. */
-function checkCsv(csv: unknown, issues: z.core.$RefinementCtx<unknown>): void {
-  if (!isPlainMap(csv)) return;
-  const { delimiter, quote, header, columns } = csv;
-  if (typeof delimiter === 'string' && delimiter === (quote ?? '"'))
-    refuse(issues, ['delimiter'], 'is the quote, too');
-  if (header === false && columns === undefined)
-    refuse(
-      issues,
-      ['header'],
-      'files without a header need the names of their columns: give columns',
-    );
-  if (header !== false && columns !== undefined)
-    refuse(
-      issues,
-      ['columns'],
-      'the header names the columns: say header: false where there is none',
-    );
 }

@@ -65,7 +65,7 @@ function placeholders(count: number): string[] {
 }
 
 /** Why a job cannot feed an input; undefined when it can. */
-function refusal(spec: TensorSpec): string | undefined {
+export function refusal(spec: TensorSpec): string | undefined {
   if (!isName(spec.name)) return 'its name cannot stand in a job file';
   if (spec.element === undefined) return 'it is not a tensor';
   if (spec.shapeless === true) return 'it declares no shape';
@@ -76,7 +76,7 @@ function refusal(spec: TensorSpec): string | undefined {
 }
 
 /** What a column must hold for an input. */
-function wanted({ element, shape }: TensorSpec): string {
+export function wanted({ element, shape }: TensorSpec): string {
   const type = element === 'utf8' ? 'text' : (element ?? '');
   const sizes = shape.slice(1);
   if (sizes.every((size) => size === 1)) return type;
@@ -89,7 +89,7 @@ function wanted({ element, shape }: TensorSpec): string {
 }
 
 /** The names of the columns, where the model's metadata hold just as many under a name that says so. */
-function knownNames(
+export function knownNames(
   width: number | undefined,
   metadata: Readonly<Record<string, string>>,
 ): string[] | undefined {
@@ -107,7 +107,7 @@ function knownNames(
 }
 
 /** Whether a text can be a name in a job file; YAML wants keys to be short. */
-function isName(text: string): boolean {
+export function isName(text: string): boolean {
   return (
     text !== '' &&
     text !== '__proto__' &&
@@ -117,32 +117,38 @@ function isName(text: string): boolean {
   );
 }
 
-function areDistinct(names: readonly string[]): boolean {
+/** Whether no two names are the same but for upper and lower case. */
+export function areDistinct(names: readonly string[]): boolean {
   return new Set(names.map((name) => name.toLowerCase())).size === names.length;
 }
 
 /** Every output, with a column for each of its elements where they are few. */
 function proposeOutput(outputs: readonly OutputFacts[]): string[] {
-  const usable = outputs.filter(
-    ({ element, problem, width }) => element !== undefined && problem === undefined && width,
-  );
-  if (!usable.some(({ width = 1 }) => width > 1)) return [];
-  const taken = new Set<string>();
-  const lines = usable.flatMap((output) => {
-    // In a job file, brackets name an element.
-    if (!isName(output.name) || /[[\]]/.test(output.name)) {
-      return [`    # output "${shown(output.name)}" cannot be named here`];
-    }
-    return columnsOf(output).map(
-      ([name, from]) => `    ${quoted(freeName(name, taken))}: ${quoted(from)}`,
-    );
-  });
+  if (!outputs.some((output) => isUsable(output) && (output.width ?? 1) > 1)) return [];
   return [
     'output:',
     '  path: out',
     '  columns:                           # prediction: output[class]',
-    ...lines,
+    ...proposeColumns(outputs).map((line) => `    ${line}`),
   ];
+}
+
+/** Entries of `output.columns` for every element of every output that can be published: none where there is none. */
+export function proposeColumns(outputs: readonly OutputFacts[]): string[] {
+  const taken = new Set<string>();
+  return outputs.filter(isUsable).flatMap((output) => {
+    // In a job file, brackets name an element.
+    if (!isName(output.name) || /[[\]]/.test(output.name)) {
+      return [`# output "${shown(output.name)}" cannot be named here`];
+    }
+    return columnsOf(output).map(
+      ([name, from]) => `${quoted(freeName(name, taken))}: ${quoted(from)}`,
+    );
+  });
+}
+
+function isUsable({ element, problem, width = 0 }: OutputFacts): boolean {
+  return element !== undefined && problem === undefined && width > 0;
 }
 
 /** Prediction columns of an output: name, and what the job file says of where it comes from. */
@@ -174,8 +180,11 @@ function freeName(name: string, taken: Set<string>): string {
 }
 
 /** A text as YAML, on one line: plain where it can only be text, else in double quotes, with all that is not seen escaped. */
-function quoted(text: string): string {
-  if (/^[A-Za-z_][\w.-]*$/.test(text) && !/^(?:true|false|null|y|n|yes|no|on|off)$/i.test(text))
+export function quoted(text: string): string {
+  if (
+    /^(?:\.\.\/)*[A-Za-z_][\w./-]*$/.test(text) &&
+    !/^(?:true|false|null|y|n|yes|no|on|off)$/i.test(text)
+  )
     return text;
   return JSON.stringify(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => {
     const code = character.codePointAt(0)!.toString(16);

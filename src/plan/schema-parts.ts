@@ -13,12 +13,12 @@ export const text = (error: string): z.ZodString =>
     .refine((value) => !value.includes('\0') && !/\p{Cs}/u.test(value), { error });
 /** A local path. */
 export const path = (error: string): z.ZodString =>
-  text(error).refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error });
+  text(error).regex(/^(?![A-Za-z][A-Za-z0-9+.-]+:\/\/)/, { error });
 /** The name of a column. */
 export const column = (): z.ZodString => text('a column name');
 /** Names of columns, each once. */
 export const columnList = (error: string): z.ZodArray<z.ZodString> =>
-  z.array(column(), { error }).superRefine(checkDistinct, always);
+  z.array(column(), { error }).superRefine(checkDistinct, always).meta({ uniqueItems: true });
 /** A whole number within bounds. */
 export const whole = (least: number, most: number, error: string): z.ZodInt =>
   z.int({ error }).min(least, { error }).max(most, { error });

@@ -11,15 +11,22 @@ import {
 } from '../base/machine.js';
 import type { Inspection } from '../worker/protocol.js';
 import { withWorker } from './plan-job.js';
-import { WorkerDied } from './pool.js';
+import { type Pool, WorkerDied } from './pool.js';
 
-/** What a Parquet file or a model holds. Throws `input` or `model`. */
+/** What a data file or a model holds. Throws `input` or `model`. */
 export async function inspectFile(path: string): Promise<Inspection> {
   const absolute = resolve(path);
+  return withWorker([dirname(absolute)], (worker) => inspectWith(worker, absolute, path));
+}
+
+/** The same, through workers that may read it; `path` names it in messages. */
+export async function inspectWith(
+  workers: Pool,
+  absolute: string,
+  path: string,
+): Promise<Inspection> {
   try {
-    return await withWorker([dirname(absolute)], (worker) =>
-      worker.ask('inspect', { path: absolute }),
-    );
+    return await workers.ask('inspect', { path: absolute });
   } catch (error) {
     if (!(error instanceof WorkerDied)) throw error;
     throw new ScorelineError(

@@ -10,6 +10,7 @@ import {
   type FileFacts,
   listDataset,
   listDates,
+  reachesInto,
   selectUnits,
 } from '../plan/dataset.js';
 import { chooseEngine } from '../plan/engine.js';
@@ -212,7 +213,10 @@ function refuseOverlap(job: Job, root: string): void {
   const output = resolved(job.output.path);
   const between = relative(root, output);
   // Names that start with `_` or `.` are passed over below the root, and `..` leads out of it.
-  if (!between.split('/').some((name) => name.startsWith('_') || name.startsWith('.'))) {
+  const passedOver = between
+    .split('/')
+    .some((name) => name.startsWith('_') || name.startsWith('.'));
+  if (!passedOver && (hasDate(job.input.pathText) || reachesInto(job.input, between))) {
     throw new ScorelineError(
       'usage',
       `output.path ${shown(job.output.path)}: lies inside the input ${shown(root)}; publish to a folder outside it`,

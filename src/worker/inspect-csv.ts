@@ -37,6 +37,13 @@ export async function inspectCsv(path: string): Promise<Inspection> {
   return {
     kind: 'csv',
     lines,
+    dialect,
+    records: records.length,
+    columns: names.map((name, column) => {
+      const values = new Set(records.map((record) => record[column] ?? ''));
+      const distinct = values.size === records.length && !values.has('');
+      return { name, type: types[column], distinct };
+    }),
     json: {
       kind: 'csv',
       path,

@@ -147,6 +147,8 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
   return {
     kind: 'model',
     lines,
+    facts,
+    metadata: Object.fromEntries(metadata),
     json: {
       kind: 'model',
       path,

@@ -3,7 +3,7 @@ import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { Explained } from '../explain/explain.js';
 import type { Target } from '../explain/targets.js';
-import type { CsvDialect, CsvFacts } from '../plan/csv.js';
+import type { CsvDialect, CsvFacts, CsvLook } from '../plan/csv.js';
 import type { FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
 import type { EngineName } from '../plan/engine.js';
 import type { CsvRecord, InputLedger, PartRecord } from '../plan/ledger.js';
@@ -329,12 +329,16 @@ export type PartsAnswer =
     }
   | { readonly problem: string };
 
-/** A file or model for a person to look at: lines of text, and the same for machines. */
-export interface Inspection {
-  readonly kind: 'parquet' | 'csv' | 'model';
-  readonly lines: readonly string[];
-  readonly json: unknown;
-}
+/** A file or model for a person to look at: lines of text, the same for machines, and what a job file is drafted from. */
+export type Inspection = { readonly lines: readonly string[]; readonly json: unknown } & (
+  | { readonly kind: 'parquet' }
+  | ({ readonly kind: 'csv' } & CsvLook)
+  | {
+      readonly kind: 'model';
+      readonly facts: ModelFacts;
+      readonly metadata: Readonly<Record<string, string>>;
+    }
+);
 
 /** A message to a worker. */
 export type ToWorker =

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { listDataset } from '../../src/plan/dataset.js';
+import { listDataset, reachesInto } from '../../src/plan/dataset.js';
 import { makeFolder } from '../scoreline.js';
 
 /** The files that a glob finds in a folder with these. */
@@ -42,4 +42,26 @@ test('the special characters are special wherever they are', async () => {
   expect(await found('a?/*.parquet', ...files)).toEqual(['a1/x.parquet', 'a2/x.parquet']);
   expect(await found('[ab]1/*.parquet', ...files)).toEqual(['a1/x.parquet', 'b1/y.parquet']);
   expect(await found('**/z.parquet', ...files)).toEqual(['b1/c/z.parquet']);
+});
+
+test.each([
+  ['p.parquet', 'out/x', false],
+  ['*.parquet', 'out/x', false],
+  ['out?/*.parquet', 'out/x', false],
+  ['*', 'out/x', true],
+  ['o*/x', 'out/x', true],
+  ['*/*/*.parquet', 'out/x', true],
+  ['**/p.parquet', 'out/x', true],
+  ['.', 'out/x', true],
+])('%s can mean what lies in the folder %s: %s', async (pathText, below, can) => {
+  const baseDir = makeFolder();
+  const inside = ['p.parquet', 'current/data/p.parquet'].map((name) => `${below}/${name}`);
+  for (const name of ['p.parquet', 'outs/p.parquet', ...inside]) {
+    mkdirSync(dirname(join(baseDir, name)), { recursive: true });
+    writeFileSync(join(baseDir, name), '');
+  }
+  const input = { path: resolve(baseDir, pathText), pathText };
+  expect(reachesInto(input, below)).toBe(can);
+  const { files } = await listDataset({ ...input, baseDir, ready: undefined, csv: false });
+  expect(files.some(({ path }) => path.startsWith(`${below}/`))).toBe(can);
 });

@@ -1,5 +1,4 @@
 /** `scoreline score`: scores files with a model, without a job file. */
-import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
 import { commaList, type JobOptions, withMetricsOption, withOutputOptions } from '../options.js';
@@ -41,10 +40,10 @@ export function addScore(program: Command, exit: (code: number) => void): void {
     ),
   ).action(async (model: string, data: string, options: ScoreOptions) => {
     const load = async () => {
-      const { jobFromObject } = await import('../../index.js');
+      const { jobFromObject, jobNameOf } = await import('../../index.js');
       return jobFromObject(
         {
-          name: nameOf(model),
+          name: jobNameOf(model),
           input: { path: data, ...given('where', options.where) },
           model: { path: model },
           ...given('features', options.features),
@@ -76,14 +75,4 @@ function countOf(option: string, text: string | undefined): number | 'auto' | un
     throw new ScorelineError('usage', `${option} ${shown(text)}: expected a whole number or auto`);
   }
   return Number(text);
-}
-
-/** A job name from a model's file name. */
-function nameOf(model: string): string {
-  const name = basename(model)
-    .replace(/\.onnx$/i, '')
-    .replace(/[^A-Za-z0-9._-]/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '')
-    .slice(0, 64);
-  return name === '' ? 'scores' : name;
 }
