@@ -102,12 +102,10 @@ describe('the documentation', () => {
   /** A table's rows that begin with exit codes: one for each code. */
   const exitRows = (page: string): { exit: number; cells: string[] }[] =>
     [...text(page).matchAll(/^\| (\d+(?:, \d+)*) \| (.*?) \|$/gm)].flatMap(([, exits, rest]) =>
-      (exits ?? '')
-        .split(', ')
-        .map((exit) => ({
-          exit: Number(exit),
-          cells: (rest ?? '').replaceAll('`', '').split(' | '),
-        })),
+      (exits ?? '').split(', ').map((exit) => ({
+        exit: Number(exit),
+        cells: (rest ?? '').replaceAll('`', '').split(' | '),
+      })),
     );
 
   it('has the exit codes of the program', () => {
