@@ -6,12 +6,13 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { EXITS } from '../src/base/errors.js';
 import { loadJob } from '../src/index.js';
+import { fixtureSchema } from '../src/plan/fixture.js';
 import { REJECT_REASONS } from '../src/worker/csv-scan.js';
 import { QUARANTINE_MESSAGES } from '../src/worker/quarantine.js';
 import { listFiles } from './job-case.js';
 import { makeFolder, ROOT, scoreline } from './scoreline.js';
 
-const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md'];
+const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md', 'docs/regression-tests.md'];
 const PAGES_WITH_JOBS = ['README.md', 'docs/first-steps.md'];
 const text = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 
@@ -167,6 +168,13 @@ describe('the documentation', () => {
         }),
     );
     expect(broken).toEqual([]);
+  });
+
+  it('has each key of fixture.json, and no other', () => {
+    const table = text('docs/regression-tests.md').split('## fixture.json')[1] ?? '';
+    const keys = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key);
+    const { format: _format, ...others } = fixtureSchema.shape;
+    expect(keys).toEqual(Object.keys(others));
   });
 
   it('quotes the examples as they are, each of them', () => {

@@ -151,6 +151,7 @@ const ORDER = `
   worker/flips.ts
   worker/explain.ts
   worker/compare.ts
+  worker/check-columns.ts
   worker/check.ts
   worker/disturb.ts
   worker/watchdog.ts
