@@ -215,6 +215,8 @@ const ORDER = `
   cli/with-run.ts
   cli/run-and-report.ts
   cli/commands/baseline.ts
+  cli/completion-scripts.ts
+  cli/commands/completion.ts
   cli/commands/compare.ts
   cli/commands/check.ts
   cli/commands/current.ts

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addBaseline } from './commands/baseline.js';
 import { addCheck } from './commands/check.js';
 import { addCompare } from './commands/compare.js';
+import { addCompletion } from './commands/completion.js';
 import { addCurrent } from './commands/current.js';
 import { addDoctor } from './commands/doctor.js';
 import { addExplainExit } from './commands/explain-exit.js';
@@ -42,6 +43,7 @@ const COMMANDS = [
   addDoctor,
   addSchema,
   addExplainExit,
+  addCompletion,
 ];
 
 /** Runs a command line (without the program's own name); returns the exit code. */
