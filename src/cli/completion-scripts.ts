@@ -149,7 +149,7 @@ function fishLines(commands: readonly CompletedCommand[]): string[] {
         const full = `${path} ${name}`.trim();
         const summary = commands.find((one) => one.path === full)?.summary ?? '';
         const unseen =
-          path === '' ? '` : `; and not __fish_seen_subcommand_from ${below.join(` ')}`;
+          path === '' ? '' : `; and not __fish_seen_subcommand_from ${below.join(' ')}`;
         return `complete -c scoreline -f -n ${quoted(seen(path) + unseen)} -a ${name} -d ${quoted(summary)}`;
       });
       const flags = options.map(({ names: own, description, takesValue, choices }) => {
@@ -172,5 +172,5 @@ function fishLines(commands: readonly CompletedCommand[]): string[] {
 
 /** A text as one word of a shell: in single quotes, as all three take them. */
 function quoted(text: string): string {
-  return ``\${text.replaceAll(`\\', '').replaceAll("'", '’')}'`;
+  return `'${text.replaceAll('\\', '').replaceAll("'", '’')}'`;
 }
