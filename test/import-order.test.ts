@@ -215,6 +215,7 @@ const ORDER = `
   cli/with-run.ts
   cli/run-and-report.ts
   cli/commands/baseline.ts
+  cli/examples.ts
   cli/completion-scripts.ts
   cli/commands/completion.ts
   cli/commands/compare.ts

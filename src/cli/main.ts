@@ -20,6 +20,7 @@ import { addRuns } from './commands/runs.js';
 import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
 import { addVerify } from './commands/verify.js';
+import { EXAMPLES } from './examples.js';
 import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
@@ -46,12 +47,8 @@ const COMMANDS = [
   addCompletion,
 ];
 
-/** Runs a command line (without the program's own name); returns the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  let code = 0;
-  const exit = (value: number): void => {
-    code = value;
-  };
+/** The program with all its commands; a command tells its exit code to `exit`. */
+export function buildProgram(exit: (code: number) => void): Command {
   const program = new Command('scoreline')
     .description(
       'Scores Parquet or CSV partitions with an ONNX model: exactly once, checked, and published in one step.',
@@ -62,6 +59,24 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
   for (const add of COMMANDS) add(program, exit);
+  for (const [path, lines] of Object.entries(EXAMPLES)) {
+    const words = path.split(' ');
+    const command = words.reduce<Command | undefined>(
+      (above, name) => above?.commands.find((one) => one.name() === name),
+      program,
+    );
+    const examples = lines.map((line) => `  scoreline ${line}`).join('\n');
+    command?.addHelpText('after', `\nExamples:\n${examples}`);
+  }
+  return program;
+}
+
+/** Runs a command line (without the program's own name); returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram((value) => {
+    code = value;
+  });
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {

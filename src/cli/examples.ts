@@ -1,0 +1,40 @@
+/** The examples that the help of each command ends with. */
+
+/** By the path of a command: command lines, without the program's name. */
+export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  init: ["init model.onnx 'data/**/*.parquet' -o jobs/scores.yaml", 'init model.onnx data.csv'],
+  run: [
+    'run jobs/flights.yaml',
+    'run jobs/flights.yaml --date 2013-06-01 --skip-unchanged --quiet',
+    'run jobs/flights.yaml --shard 0/8',
+  ],
+  plan: ['plan jobs/flights.yaml', 'plan jobs/flights.yaml --hash --json'],
+  score: ["score model.onnx 'data/**/*.parquet' -o out/scores --features day,hour"],
+  inspect: ['inspect model.onnx', 'inspect data/month=1/flights.parquet', 'inspect data.csv'],
+  current: ['current out/flights'],
+  runs: ['runs out/flights', 'runs out/flights --html'],
+  report: ['report out/flights', 'report out/flights --open'],
+  publish: [
+    "publish out/flights 20130601T020000.123Z-k3f9 --because 'the late file is as it should be'",
+  ],
+  discard: ["discard out/flights 20130601T020000.123Z-k3f9 --because 'broken delivery'"],
+  revert: ["revert out/flights --because 'wrong model'", 'revert out/flights --to 7'],
+  verify: ['verify out/flights --all', 'verify out/flights --rescore 1%'],
+  check: [
+    'check jobs/flights.yaml --record --tolerance score=relative:1e-6',
+    'check jobs/flights.yaml --junit out.xml --format github',
+    'check jobs/flights.yaml --model candidate.onnx --variants',
+  ],
+  compare: [
+    'compare out/flights',
+    'compare out/flights 7 latest',
+    'compare out/flights --baseline month=1 --current month=7',
+  ],
+  'baseline save': ['baseline save out/flights baseline.json'],
+  'baseline from': ['baseline from training.parquet -o training.json --job jobs/flights.yaml'],
+  gc: ['gc out/flights --dry-run'],
+  doctor: ['doctor'],
+  schema: ['schema > job.schema.json'],
+  'explain-exit': ['explain-exit 6'],
+  completion: ['completion bash > ~/.local/share/bash-completion/completions/scoreline'],
+};
