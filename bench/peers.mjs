@@ -95,7 +95,9 @@ function commandOf(name, target) {
 function timed(program, args) {
   const started = performance.now();
   return new Promise((done, failed) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // The processes that a peer starts find what its script imports, too.
+    const env = { ...process.env, PYTHONPATH: join(root, 'bench/peers') };
+    const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (text) => {
       said += text;

@@ -23,7 +23,8 @@ ray.data.DataContext.get_current().enable_progress_bars = False
 (
     ray.data.read_parquet(common.files(DATA), columns=common.KEPT + common.FEATURES,
                           partitioning=ray.data.datasource.Partitioning("hive"))
-    .map_batches(Scorer, batch_size=common.BATCH, batch_format="pyarrow", num_cpus=1,
+    # With a whole core for each actor none is left for those that read, and nothing ever begins.
+    .map_batches(Scorer, batch_size=common.BATCH, batch_format="pyarrow", num_cpus=0.5,
                  compute=ray.data.ActorPoolStrategy(size=PROCESSES))
     .write_parquet(TARGET)
 )

@@ -118,7 +118,8 @@ export function sentenceOf(explained: Explained, change: ExplainedChange): strin
   const percentSign = isRate ? ' %' : '';
   const ends = `${number(before)}${percentSign} → ${number(now)}${percentSign}`;
   if (verdict === 'nothing')
-    return `Nothing moved: ${name} is ${number(now)}${percentSign} as before.`;
+    // By a change of nothing no number of decimals is to be told.
+    return `Nothing moved: ${name} is ${plain(String(Number((now * factor).toPrecision(4))))}${percentSign} as before.`;
   if (verdict === 'unclear')
     return `${name} went from ${number(before)}${percentSign} to ${number(now)}${percentSign}: too little to tell from chance.`;
   const said = parts

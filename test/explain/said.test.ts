@@ -174,7 +174,7 @@ describe('what cannot be told is not told', () => {
     );
     expect(verdictOf(same, changeOf(same))).toBe('nothing');
     expect(sentenceOf(same, changeOf(same))).toMatch(
-      /^Nothing moved: Mean score is \S+ as before\.$/,
+      /^Nothing moved: Mean score is −?\d{1,4}(?:\.\d{1,4})? as before\.$/,
     );
     let alarms = 0;
     for (let i = 0; i < 20; i++) {
