@@ -57,6 +57,8 @@ export function buildProgram(exit: (code: number) => void): Command {
     .showHelpAfterError('(see scoreline --help)')
     .showSuggestionAfterError()
     .exitOverride()
+    // Descriptions wrap also on a terminal of 60 columns.
+    .configureHelp({ minWidthToWrap: 16 })
     .enablePositionalOptions();
   for (const add of COMMANDS) add(program, exit);
   for (const [path, lines] of Object.entries(EXAMPLES)) {

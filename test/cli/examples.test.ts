@@ -40,6 +40,23 @@ describe('examples in the help', () => {
     }
   });
 
+  test('is preceded by help that fits a terminal of 60 columns', () => {
+    for (const path of paths(program)) {
+      let text = '';
+      const writeOut = (more: string): void => {
+        text += more;
+      };
+      found(path)
+        ?.configureOutput({ writeOut, getOutHelpWidth: () => 60 })
+        .outputHelp();
+      const lines = text.split('\n');
+      // The line that shows how it is called stays whole.
+      const help = lines.slice(1, lines.indexOf('Examples:'));
+      expect(help.length).toBeGreaterThan(3);
+      expect(help.filter((line) => line.length > 60)).toEqual([]);
+    }
+  });
+
   test.each(Object.entries(EXAMPLES).flatMap(([path, lines]) => lines.map((line) => [line, path])))(
     'scoreline %s',
     (line, path) => {
