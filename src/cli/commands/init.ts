@@ -86,7 +86,11 @@ function lines(written: WrittenJob): string[] {
     `features   ${found[features]}`,
     `key        ${key === null ? 'none' : shown(key)}`,
     `publishes  in ${shown(output)}`,
-    ...(rows === null ? [] : [`to score   ${grouped(rows)} rows in ${partitions} partitions`]),
+    ...(rows === null
+      ? []
+      : [
+          `to score   ${grouped(rows)} rows in ${partitions} partition${partitions === 1 ? '' : 's'}`,
+        ]),
     ...problems.map((problem) => `not yet    ${shown(problem, 1000)}`),
     ...next,
   ];
