@@ -8,7 +8,7 @@ import type { TypedArray } from '../base/columns.js';
 import { bytesOfElement } from '../base/elements.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import type { InputBinding } from '../plan/signature.js';
-import type { Sample, SampleColumn } from './sample.js';
+import { HASHES, type Sample, type SampleColumn } from './sample.js';
 
 /** The number of the format: others are not read. */
 const FORMAT = 1;
@@ -45,23 +45,33 @@ export function encodeScored(sample: ScoredSample): Uint8Array {
   return encode(meta, hashes.length, [...own, ...features, ...outputs]);
 }
 
-/** Reads a sample beside scores; undefined when the bytes are none. */
-export function decodeScored(bytes: Uint8Array): ScoredSample | undefined {
+/**
+ * Reads a sample beside scores, of it the rows up to the hash `most`, and counts all of its rows; undefined when the bytes are
+ * none.
+ */
+export function decodeScored(
+  bytes: Uint8Array,
+  most = HASHES,
+): (ScoredSample & { readonly count: number }) | undefined {
   const found = decode(bytes, 'scored');
   if (found === undefined) return undefined;
   const { meta, columns } = found;
-  const [hashes, places, ...rest] = columns;
   const { rows, key, bound, inputs, fixedBatch, features } = meta as unknown as Omit<
     ScoredSample,
     'features'
   > & { readonly features: number };
+  const hashes = columns[0]!(found.rows).values as Float64Array;
+  const past = hashes.findIndex((hash) => hash > most);
+  const count = past < 0 ? hashes.length : past;
+  const [places, ...rest] = columns.slice(1).map((column) => column(count));
   return {
     rows,
     key,
-    bound,
+    bound: Math.min(bound, most),
     inputs,
     fixedBatch,
-    hashes: hashes!.values as Float64Array,
+    count: hashes.length,
+    hashes: hashes.slice(0, count),
     places: places!.values as Uint32Array,
     features: rest.slice(0, features),
     outputs: rest.slice(features),
@@ -77,20 +87,26 @@ export function encodePublished(
   return encode(meta, rows, [...kept, ...(keys === null ? [] : [keys])]);
 }
 
-/** Reads a sample beside a part; undefined when the bytes are none. */
+/** Reads a sample beside a part, of it the first `most` rows; undefined when the bytes are none. */
 export function decodePublished(
   bytes: Uint8Array,
-): (PublishedSample & { readonly rows: number }) | undefined {
+  most = Number.POSITIVE_INFINITY,
+): (Omit<PublishedSample, 'keys'> & { readonly rows: number }) | undefined {
   const found = decode(bytes, 'published');
   if (found === undefined) return undefined;
   const { meta, columns, rows } = found;
-  const isKeyed = meta.keyed === true;
+  const kept = meta.keyed === true ? columns.slice(0, -1) : columns;
   return {
     rows,
     columns: meta.columns as readonly OutputBinding[],
-    kept: isKeyed ? columns.slice(0, -1) : columns,
-    keys: isKeyed ? columns.at(-1)! : null,
+    kept: kept.map((column) => column(Math.min(rows, most))),
   };
+}
+
+/** The keys of a sample beside a part, as texts; undefined when the bytes are none, or rows have none. */
+export function decodeKeys(bytes: Uint8Array): SampleColumn | undefined {
+  const found = decode(bytes, 'published');
+  return found?.meta.keyed === true ? found.columns.at(-1)!(found.rows) : undefined;
 }
 
 type Meta = { readonly [key: string]: unknown };
@@ -124,7 +140,7 @@ const DIGEST_BYTES = 32;
 function decode(
   bytes: Uint8Array,
   kind: string,
-): { meta: Meta; columns: SampleColumn[]; rows: number } | undefined {
+): { meta: Meta; columns: ((rows: number) => SampleColumn)[]; rows: number } | undefined {
   const deflated = bytes.subarray(DIGEST_BYTES);
   // With the digest it is what was written: only its format is in question.
   if (!digestOf(deflated).equals(bytes.subarray(0, DIGEST_BYTES))) return undefined;
@@ -134,10 +150,10 @@ function decode(
   if (meta.format !== FORMAT || meta.kind !== kind) return undefined;
   const rows = Number(meta.count);
   let at = end;
-  const columns = (meta.described as readonly Described[]).map((column): SampleColumn => {
+  const columns = (meta.described as readonly Described[]).map((column) => {
     const own = raw.subarray(at, at + column.bytes);
     at += column.bytes;
-    return readColumn(column, own);
+    return (first: number): SampleColumn => readColumn(column, own, first);
   });
   return { meta, columns, rows };
 }
@@ -149,11 +165,12 @@ interface Described {
   readonly bytes: number;
 }
 
-function readColumn({ name, element, width }: Described, own: Buffer): SampleColumn {
+/** The first rows of a column. */
+function readColumn({ name, element, width }: Described, own: Buffer, rows: number): SampleColumn {
   const values =
     element === 'utf8'
-      ? (JSON.parse(own.toString('utf8')) as (string | null)[])
-      : unshuffled(element, own);
+      ? (JSON.parse(own.toString('utf8')) as (string | null)[]).slice(0, rows * width)
+      : unshuffled(element, own, rows * width);
   return { name, element, width, values };
 }
 
@@ -168,11 +185,12 @@ function shuffleBytes(values: TypedArray): Buffer {
   return target;
 }
 
-function unshuffled(element: SampleColumn['element'], packed: Buffer): TypedArray {
+/** The first `count` numbers. */
+function unshuffled(element: SampleColumn['element'], packed: Buffer, count: number): TypedArray {
   const width = element === 'float16' ? 2 : bytesOfElement(element);
   const length = packed.length / width;
-  const bytes = new Uint8Array(packed.length);
-  for (let i = 0, at = 0; i < length; i++) {
+  const bytes = new Uint8Array(count * width);
+  for (let i = 0, at = 0; i < count; i++) {
     for (let byte = 0; byte < width; byte++) bytes[at++] = packed[byte * length + i]!;
   }
   return new ARRAYS[element as keyof typeof ARRAYS](bytes.buffer);

@@ -94,13 +94,11 @@ export function mergeSamples(samples: readonly Sample[], most: number): Sample {
   const key = keys.size === 1 ? [...keys][0]! : null;
   let bound = Math.min(HASHES, ...samples.map((sample) => sample.bound));
   const hashes = Float64Array.from(samples.flatMap((sample) => [...sample.hashes]));
-  let places = [...hashes.keys()]
+  if (hashes.length > most) bound = Math.min(bound, leastBound(hashes, most));
+  const places = [...hashes.keys()]
     .filter((place) => hashes[place]! <= bound)
-    .sort((a, b) => hashes[a]! - hashes[b]! || a - b);
-  if (places.length > most) {
-    places = places.slice(0, most);
-    bound = hashes[places.at(-1)!]!;
-  }
+    .sort((a, b) => hashes[a]! - hashes[b]! || a - b)
+    .slice(0, most);
   const merged = (columnsOf: (sample: Sample) => readonly SampleColumn[]): SampleColumn[] => {
     const [first, ...others] = samples.map(columnsOf);
     return (first ?? []).flatMap((column) => {
@@ -118,6 +116,11 @@ export function mergeSamples(samples: readonly Sample[], most: number): Sample {
     features: merged(({ features }) => features),
     kept: merged(({ kept }) => kept),
   };
+}
+
+/** The least number that `rows` of the hashes do not exceed; 0 of no rows. */
+export function leastBound(hashes: Float64Array, rows: number): number {
+  return hashes.slice().sort()[rows - 1] ?? 0;
 }
 
 /** The numbers of a column; NaN where a text is, or nothing. */

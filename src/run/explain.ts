@@ -32,8 +32,8 @@ export interface ExplainInput {
 
 /** How many rows of each side are looked at where nothing is said. */
 const SAMPLE_ROWS = 4096;
-/** The share of a run's time that an explanation may take (it keeps to 5 % with what it takes to open the models), the most and the least of it. */
-const RUN_SHARE = 0.04;
+/** The share of a run's time that an explanation may take, the most and the least of it. */
+const RUN_SHARE = 0.045;
 const MOST_MS = 10_000;
 const LEAST_MS = 250;
 
@@ -80,7 +80,7 @@ async function explainSides(input: ExplainInput): Promise<Explanation> {
     now: now.order,
     targets,
     sampleRows: input.sampleRows ?? SAMPLE_ROWS,
-    budgetMs,
+    budgetMs: budgetMs - (performance.now() - started),
   });
   if ('reason' in answer) return notExplained(answer.reason);
   return explanationOf(answer.explained, {

@@ -175,22 +175,25 @@ export async function scoreMissing(
     converter,
     badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
   };
-  const engine = await settleEngine(prepared, rows, async () => {
-    const order = await orderOf(longest[0]!, prepared, tools, {
-      ...once,
-      engine: 'trees',
-      probeBatch: false,
-    });
-    const temporaryFolder = join(tools.temporary, 'check-trees');
-    return pool.ask('check-trees', { ...order, haveScores: false, lethal: [], temporaryFolder });
-  });
-  scored.engine = missing.length === 0 ? undefined : engine;
+  const [sample] = longest;
+  scored.engine =
+    sample &&
+    (await settleEngine(prepared, rows, async () => {
+      const order = await orderOf(sample, prepared, tools, {
+        ...once,
+        engine: 'trees',
+        probeBatch: false,
+      });
+      const temporaryFolder = join(tools.temporary, 'check-trees');
+      return pool.ask('check-trees', { ...order, haveScores: false, lethal: [], temporaryFolder });
+    }));
+  const engine = scored.engine?.engine ?? 'onnxruntime';
   const keyChecks = toCheck.map((unit) =>
     checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
   );
   const scoreAll = (tasks: readonly Task[], probe: Task | undefined): Promise<void>[] =>
     tasks.map((task) =>
-      scoreTask(task, prepared, tools, { ...once, ...engine, probeBatch: task === probe })
+      scoreTask(task, prepared, tools, { ...once, engine, probeBatch: task === probe })
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
           tally.add(result);

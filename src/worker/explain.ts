@@ -28,7 +28,9 @@ export interface ExplainTools {
   readonly onAlive: () => void;
 }
 
-/** What of the budget scoring both samples with both models may take. */
+/** What of the budget is left at the least when samples and models are there, in ms. */
+const LEAST_MS = 200;
+/** What of the rest scoring both samples with both models may take. */
 const CROSSOVER_SHARE = 0.4;
 /** Fewer rows are not worth looking at, however slow a model is. */
 const LEAST_ROWS = 256;
@@ -44,6 +46,7 @@ export async function explainSamples(
   order: ExplainOrder,
   tools: ExplainTools,
 ): Promise<ExplainAnswer> {
+  const started = performance.now();
   const before = await loadSide(order.before, order.sampleRows);
   if (typeof before === 'string') return { reason: `${before} of what it is compared with` };
   const now = await loadSide(order.now, order.sampleRows);
@@ -57,7 +60,9 @@ export async function explainSamples(
       opened.push(await openModel(side.order, side.loaded, tools));
     const [old, fresh] = opened as [OpenModel, OpenModel];
     const msPerRow = ((await speedOf(old, before)) + (await speedOf(fresh, now))) / 2;
-    const affordable = Math.floor((CROSSOVER_SHARE * order.budgetMs) / (4 * msPerRow));
+    const loadedMs = performance.now() - started;
+    const budgetMs = Math.max(LEAST_MS, order.budgetMs - loadedMs);
+    const affordable = Math.floor((CROSSOVER_SHARE * budgetMs) / (4 * msPerRow));
     const rows = Math.min(order.sampleRows, Math.max(LEAST_ROWS, affordable));
     const sides: readonly [ExplainedSide, ExplainedSide] = [
       { sample: mergeSamples([before.sample], rows), model: old.model },
@@ -66,7 +71,7 @@ export async function explainSamples(
     const explained = await explainChanges(...sides, {
       targets: order.targets,
       budget: (scored, ms) =>
-        Math.max(0, order.budgetMs - ms) / Math.max(msPerRow / 4, ms / Math.max(1, scored)),
+        Math.max(0, budgetMs - ms) / Math.max(msPerRow / 4, ms / Math.max(1, scored)),
       clock: () => performance.now(),
     });
     if (typeof explained === 'string') return { reason: explained };
@@ -92,15 +97,20 @@ const TOGETHER = 8;
 
 async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<LoadedSide | string> {
   let sum: Sample | undefined;
-  let first: { scored: ScoredSample; published: PublishedSample } | undefined;
+  let first:
+    | { scored: ScoredSample; published: Pick<PublishedSample, 'columns' | 'kept'> }
+    | undefined;
   let gathered: Sample[] = [];
   for (const task of tasks) {
-    const scored = await readIfThere(task.scored, decodeScored);
-    const published = await readIfThere(task.published, decodePublished);
-    if (scored === undefined || published?.rows !== scored.hashes.length)
-      return 'no sample is kept';
+    // Rows of greater hashes than those gathered already would be cut again.
+    const bound = sum?.bound;
+    const scored = await readIfThere(task.scored, (bytes) => decodeScored(bytes, bound));
+    const published = await readIfThere(task.published, (bytes) =>
+      decodePublished(bytes, scored?.hashes.length),
+    );
+    if (scored === undefined || published?.rows !== scored.count) return 'no sample is kept';
     // Of a task of which no row was scored there is nothing to say, not even of its columns.
-    if (scored.hashes.length === 0) continue;
+    if (scored.count === 0) continue;
     first ??= { scored, published };
     const isSame =
       JSON.stringify(first.scored.inputs) === JSON.stringify(scored.inputs) &&

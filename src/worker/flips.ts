@@ -21,16 +21,22 @@ export async function compareByKey(database: Database, order: FlipsOrder): Promi
       [...lacking(sides.before), ...lacking(sides.now)].map(({ name }) => name),
     );
     const compared = columns.filter(({ name }) => !absent.has(name));
-    const select = (side: Side): string => side.select(compared);
+    const type = keyType(sides.before, sides.now);
+    const select = (side: Side, values: readonly FlipColumn[]): string => side.select(type, values);
+    const keysOnly = { before: select(sides.before, []), now: select(sides.now, []) };
+    const inStep = await areInStep(database, keysOnly.before, keysOnly.now);
     await database.run(
       `CREATE OR REPLACE TEMP TABLE joined AS
        SELECT coalesce(b.key, n.key) AS key, b.key IS NOT NULL AS was, n.key IS NOT NULL AS is_now
          ${compared.map((_, i) => `, b.c${i} AS b${i}, n.c${i} AS n${i}`).join('')}
-       FROM (${select(sides.before)}) b FULL JOIN (${select(sides.now)}) n ON b.key = n.key`,
+       FROM (${select(sides.before, compared)}) b
+         ${inStep ? 'POSITIONAL' : 'FULL'} JOIN (${select(sides.now, compared)}) n
+         ${inStep ? '' : 'ON b.key = n.key'}`,
     );
     const [counted] = await database.rows(
       `SELECT count(*) FILTER (was AND is_now) AS both, count(*) FILTER (NOT is_now) AS before,
-              count(*) FILTER (NOT was) AS now, count(*) = count(DISTINCT key) AS once FROM joined`,
+              count(*) FILTER (NOT was) AS now, ${inStep ? 'true' : 'count(*) = count(DISTINCT key)'} AS once
+       FROM joined`,
     );
     if (counted?.once !== true)
       throw new ScorelineError('input', `${what}: a key stands there more than once`);
@@ -53,10 +59,34 @@ export async function compareByKey(database: Database, order: FlipsOrder): Promi
   }
 }
 
-/** One side: which of the columns all of its files have, and how to select them. */
+/** One side: the types of its key, which of the columns all of its files have, and how to select them with a key of some type. */
 interface Side {
+  readonly keyTypes: ReadonlySet<string>;
   readonly has: ReadonlySet<string>;
-  readonly select: (columns: readonly FlipColumn[]) => string;
+  readonly select: (keyType: string, columns: readonly FlipColumn[]) => string;
+}
+
+/** The type to compare keys as: their own, where all have one in which what is equal is also the same text. */
+function keyType(before: Side, now: Side): string {
+  const [type, ...others] = new Set([...before.keyTypes, ...now.keyTypes]);
+  const isOne = type !== undefined && others.length === 0;
+  return isOne && /^(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|UUID|DATE)$/.test(type)
+    ? type
+    : 'VARCHAR';
+}
+
+/**
+ * Whether both sides hold the same keys in the same, rising order, as a new model on the same rows gives them: then rows go with
+ * rows, and no key stands there twice.
+ */
+async function areInStep(database: Database, before: string, now: string): Promise<boolean> {
+  const [found] = await database.rows(
+    `SELECT count(*) FILTER (b_key IS DISTINCT FROM n_key) = 0 AS same,
+            count(*) FILTER (b_key IS NULL OR b_key <= previous) = 0 AS rises
+     FROM (SELECT b.key AS b_key, n.key AS n_key, lag(b.key) OVER () AS previous
+           FROM (${before}) b POSITIONAL JOIN (${now}) n)`,
+  );
+  return found?.same === true && found.rises === true;
 }
 
 async function sideOf(
@@ -87,13 +117,13 @@ async function sideOf(
   }
   const all = [...groups.values()];
   return {
+    keyTypes: new Set([...groups.keys()].map((id) => (JSON.parse(id) as string[])[0]!)),
     has: new Set(names.filter((name) => all.every(({ has }) => has.has(name)))),
-    select: (compared) => {
+    select: (type, compared) => {
       const values = compared.map(({ name, kind }, i) => {
-        const type = kind === 'label' ? 'VARCHAR' : 'DOUBLE';
-        return `, CAST(${quoteName(name)} AS ${type}) AS c${i}`;
+        return `, CAST(${quoteName(name)} AS ${kind === 'label' ? 'VARCHAR' : 'DOUBLE'}) AS c${i}`;
       });
-      const list = `CAST(${quoteName(key)} AS VARCHAR) AS key${values.join('')}`;
+      const list = `CAST(${quoteName(key)} AS ${type}) AS key${values.join('')}`;
       if (all.length > 0)
         return all
           .map((group) => `SELECT ${list} FROM ${readSql(group.files, csv)}`)
@@ -101,7 +131,7 @@ async function sideOf(
       const none = compared.map(({ kind }, i) => {
         return `, CAST(NULL AS ${kind === 'label' ? 'VARCHAR' : 'DOUBLE'}) AS c${i}`;
       });
-      return `SELECT CAST(NULL AS VARCHAR) AS key${none.join('')} WHERE false`;
+      return `SELECT CAST(NULL AS ${type}) AS key${none.join('')} WHERE false`;
     },
   };
 }

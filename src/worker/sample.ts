@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { columnOf, type RecordBatch, textsAt } from '../base/columns.js';
 import { type Database, duckdbVersion, guardedSql, quoteName } from '../base/duckdb.js';
 import type { TensorElement } from '../base/onnx.js';
-import { HASHES, joinColumns, pickRows, rowHash, type SampleColumn } from '../explain/sample.js';
+import {
+  HASHES,
+  joinColumns,
+  leastBound,
+  pickRows,
+  rowHash,
+  type SampleColumn,
+} from '../explain/sample.js';
 import { decodeScored, encodePublished, type ScoredSample } from '../explain/sample-file.js';
 import { SAMPLE_FILE } from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/predictions.js';
@@ -240,11 +247,6 @@ export class TaskSample {
       outputs: sorted.slice(this.features.length),
     };
   }
-}
-
-/** The least number that so many hashes do not exceed. */
-function leastBound(hashes: Float64Array, rows: number): number {
-  return hashes.slice().sort()[rows - 1]!;
 }
 
 function hashesAt(hashes: Float64Array, rows: Int32Array): Float64Array {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { HASHES, mergeSamples, pickRows, rowHash, type Sample } from '../../src/explain/sample.js';
 import {
+  decodeKeys,
   decodePublished,
   decodeScored,
   encodePublished,
@@ -102,7 +103,7 @@ describe('a stored sample', () => {
 
   test('comes back as it was, and is the same bytes each time', () => {
     const bytes = encodeScored(scored);
-    expect(decodeScored(bytes)).toEqual(scored);
+    expect(decodeScored(bytes)).toEqual({ ...scored, count: 3 });
     expect(Buffer.compare(Buffer.from(bytes), Buffer.from(encodeScored(scored)))).toBe(0);
     const published = {
       columns: [
@@ -111,11 +112,29 @@ describe('a stored sample', () => {
       kept: [scored.features[2]!],
       keys: columnOf('id', ['k1', 'k2', 'k3']),
     };
-    const read = decodePublished(encodePublished(published, 3));
-    expect(read).toEqual({
-      ...published,
+    const { keys, ...rest } = published;
+    const stored = encodePublished(published, 3);
+    expect(decodeKeys(stored)).toEqual(keys);
+    expect(decodePublished(stored)).toEqual({
+      ...rest,
       columns: [{ column: 'p', output: 'y', element: 'float64', width: 1 }],
       rows: 3,
+    });
+  });
+
+  test('is read up to a hash as the rows of no greater one', () => {
+    const bytes = encodeScored(scored);
+    const cut = decodeScored(bytes, 2)!;
+    expect(cut).toMatchObject({ rows: 10, bound: 2, count: 3, fixedBatch: null });
+    expect(cut.hashes).toEqual(Float64Array.of(1, 2));
+    expect(cut.places).toEqual(scored.places.slice(0, 2));
+    expect(cut.features).toEqual(scored.features.map((column) => pickRows(column, [0, 1])));
+    expect(cut.outputs).toEqual(scored.outputs.map((column) => pickRows(column, [0, 1])));
+    const kept = [scored.features[2]!];
+    const published = encodePublished({ columns: [], kept, keys: null }, 3);
+    expect(decodePublished(published, 2)).toMatchObject({
+      rows: 3,
+      kept: [{ name: 'c', values: ['ä"\n', null] }],
     });
   });
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { mergeSamples, numbersOf } from '../../src/explain/sample.js';
 import {
+  decodeKeys,
   decodePublished,
   decodeScored,
   type PublishedSample,
@@ -41,10 +42,15 @@ function samplesOf(job: JobCase): Found[] {
   ).flatMap(({ parts }) =>
     parts.map(({ key, scoreKey }) => ({
       scored: decodeScored(readFileSync(samplePath(job, 'scores', scoreKey!)))!,
-      published: decodePublished(readFileSync(samplePath(job, 'parts', key!)))!,
+      published: publishedOf(readFileSync(samplePath(job, 'parts', key!))),
     })),
   );
 }
+
+const publishedOf = (bytes: Uint8Array): PublishedSample => ({
+  ...decodePublished(bytes)!,
+  keys: decodeKeys(bytes) ?? null,
+});
 
 function samplePath(job: JobCase, kind: string, key: string): string {
   return join(job.output, 'store', kind, key.slice(0, 2), key, 'sample.bin');

@@ -139,7 +139,7 @@ async function smallJob(rows: number, sections = {}): Promise<JobCase> {
   });
   await writeParquet(
     join(job.input, 'a.parquet'),
-    `SELECT (i % 3)::FLOAT AS a FROM range(${rows}) t(i)`,
+    `SELECT i AS id, (i % 3)::FLOAT AS a FROM range(${rows}) t(i)`,
   );
   return job;
 }
@@ -163,6 +163,20 @@ describe('a plan and a run say which engine, and why', () => {
     });
     const why = '1,012 rows had the bits of ONNX Runtime';
     expect((await job.run()).report.engine).toEqual({ engine: 'trees', why });
+  });
+
+  test('none where all that is to be published was scored before', async () => {
+    const sections = { input: { path: 'in', key: 'id' }, run: { workers: 1, engine: 'trees' } };
+    const both = { output: { path: 'out', keep: ['id', 'a'] } };
+    const job = await smallJob(1000, { ...sections, ...both });
+    expect((await job.run()).exit).toBe(0);
+    job.change({ output: { path: 'out', keep: ['id'] } });
+    expect((await job.run()).exit).toBe(0);
+    job.change(both);
+    expect(await job.run()).toMatchObject({
+      exit: 0,
+      report: { outcome: 'published', engine: null, tasks: { scored: 0 } },
+    });
   });
 
   test('in a line for people', async () => {

@@ -76,10 +76,13 @@ describe('two sets of predictions', () => {
         random.pick(['a', 'b', 'c', null]),
         random.pick([0, -0, 1, 2.5, Number.NaN, Number.POSITIVE_INFINITY, null, random.next()]),
       );
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 24; round++) {
       const ids = Array.from({ length: 200 }, (_, id) => id);
       const before = ids.filter(() => random.next() < 0.8).map(draw);
-      const now = ids.filter(() => random.next() < 0.8).map(draw);
+      // Other rows, the same rows in the same order (as another model gives them), and those in another order.
+      const same = before.map(({ id }) => draw(id));
+      const others = ids.filter(() => random.next() < 0.8).map(draw);
+      const now = round % 4 === 1 ? same : round % 4 === 2 ? random.shuffled(same) : others;
       const got = await compare(
         [before.slice(0, 50), before.slice(50)],
         [now.slice(0, 120), now.slice(120), []],
