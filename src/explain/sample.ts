@@ -44,16 +44,42 @@ export function pickRows(column: SampleColumn, places: ArrayLike<number>): Sampl
     return { ...column, values: texts };
   }
   const picked = sameKind(values, places.length * width);
-  if (width === 1) {
-    for (let i = 0; i < places.length; i++) picked[i] = values[places[i]!]! as never;
-    return { ...column, values: picked };
-  }
-  for (let i = 0; i < places.length; i++) {
-    for (let at = 0; at < width; at++) {
-      picked[i * width + at] = values[places[i]! * width + at]! as never;
-    }
+  const rows = places instanceof Int32Array ? places : Int32Array.from(places);
+  const bytesPerRow = values.BYTES_PER_ELEMENT * width;
+  if (values.BYTES_PER_ELEMENT >= 4) {
+    pickWords(viewAs(Uint32Array, values), viewAs(Uint32Array, picked), rows, bytesPerRow / 4);
+  } else {
+    pickWords(viewAs(Uint8Array, values), viewAs(Uint8Array, picked), rows, bytesPerRow);
   }
   return { ...column, values: picked };
+}
+
+/** The same memory as other elements. */
+function viewAs<View extends Uint32Array | Uint8Array>(
+  kind: { new (buffer: ArrayBufferLike, offset: number, length: number): View } & {
+    readonly BYTES_PER_ELEMENT: number;
+  },
+  { buffer, byteOffset, byteLength }: TypedArray,
+): View {
+  return new kind(buffer, byteOffset, byteLength / kind.BYTES_PER_ELEMENT);
+}
+
+/** Copies rows of `width` words each. One kind of words for all kinds of numbers: the engine compiles it once. */
+function pickWords<Words extends Uint32Array | Uint8Array>(
+  from: Words,
+  to: Words,
+  rows: Int32Array,
+  width: number,
+): void {
+  if (width === 1) {
+    for (let i = 0; i < rows.length; i++) to[i] = from[rows[i]!]!;
+    return;
+  }
+  let next = 0;
+  for (let i = 0; i < rows.length; i++) {
+    const start = rows[i]! * width;
+    for (let at = 0; at < width; at++) to[next++] = from[start + at]!;
+  }
 }
 
 function isTexts(values: SampleColumn['values']): values is readonly (string | null)[] {

@@ -36,7 +36,7 @@ import type { TaskOrder } from './protocol.js';
 import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql, unifyColumns } from './read.js';
 
-/** The table of a task's scores: one row for each row of the task, its status first. */
+/** The table of a task's scores: one row for each row of the task, its status first, then whether it may be sampled. */
 export class ScoreTable {
   private readonly database: Database;
   private readonly outputs: readonly { name: string; element: ElementType; width: number }[];
@@ -56,15 +56,27 @@ export class ScoreTable {
     const columns = table.outputs.map(
       ({ element, width }, i) => `, o${i} ${columnSqlType(element, width)}`,
     );
-    await database.run(`CREATE OR REPLACE TABLE scores (status UTINYINT${columns.join('')})`);
+    await database.run(
+      `CREATE OR REPLACE TABLE scores (status UTINYINT, sampled BOOLEAN${columns.join('')})`,
+    );
     return table;
   }
 
-  /** Appends the task rows `rowStart` to `rowEnd`: those at `positions` (all of them, if undefined) are in the batch. */
+  /**
+   * Appends the task rows `rowStart` to `rowEnd`: those at `positions` (all of them, if undefined) are in the batch, of which the
+   * rows `sampled` are marked.
+   */
   async append(
     batch: { rows: number; rowStart: number; rowEnd: number; positions: Uint32Array | undefined },
-    outputs: ReadonlyMap<string, OutputColumn>,
-    bad: readonly BadRow[],
+    {
+      outputs,
+      bad,
+      sampled,
+    }: {
+      readonly outputs: ReadonlyMap<string, OutputColumn>;
+      readonly bad: readonly BadRow[];
+      readonly sampled: Int32Array | undefined;
+    },
   ): Promise<void> {
     const { rows, rowStart, rowEnd, positions } = batch;
     const place = (row: number): number => positions?.[row] ?? rowStart + row;
@@ -74,8 +86,13 @@ export class ScoreTable {
       this.bad.push({ row: place(row), ...why });
     }
     const span = rowEnd - rowStart;
+    const marks = new Uint8Array(span);
+    sampled?.forEach((row) => {
+      marks[place(row) - rowStart] = 1;
+    });
     const columns: AppendColumn[] = [
       { element: 'uint8', width: 1, values: this.status.subarray(rowStart, rowEnd) },
+      { element: 'bool', width: 1, values: marks },
     ];
     for (const { name, element, width } of this.outputs) {
       const values = outputs.get(name)?.values ?? blank(element, rows * width);
@@ -140,8 +157,15 @@ export class ScoreTable {
     await createFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
   }
 
-  /** Fills the tables from scores that are in the store already, and returns what is recorded beside them. */
-  static async load(database: Database, order: TaskOrder): Promise<ScoresRecord> {
+  /**
+   * Fills the tables from scores that are in the store already, of which rows at some places were sampled, and returns what is
+   * recorded beside them.
+   */
+  static async load(
+    database: Database,
+    order: TaskOrder,
+    sampled: Uint32Array | undefined,
+  ): Promise<ScoresRecord> {
     // Loaded when it is needed: most tasks do not come here, and every worker would wait for it.
     const { parseScores } = await import('../plan/manifest.js');
     const path = join(order.scoreFolder, 'scores.json');
@@ -155,7 +179,7 @@ export class ScoreTable {
       ({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`,
     );
     await database.run(
-      `INSERT INTO scores SELECT ${['status', ...columns].join(', ')} FROM read_parquet(${quotePath(file)})`,
+      `INSERT INTO scores SELECT ${['status', marked(sampled), ...columns].join(', ')} FROM read_parquet(${quotePath(file)})`,
     );
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
       await createBadTable(database);
@@ -165,6 +189,11 @@ export class ScoreTable {
     }
     return record;
   }
+}
+
+function marked(places: Uint32Array | undefined): string {
+  if (places === undefined || places.length === 0) return 'false';
+  return `file_row_number IN (SELECT unnest([${places.join(', ')}]))`;
 }
 
 function damagedScores(path: string): ScorelineError {

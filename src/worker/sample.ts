@@ -125,8 +125,8 @@ export class TaskSample {
     );
   }
 
-  /** Looks at a batch of which some rows were scored. */
-  add({ source, features, scored }: SampledBatch): void {
+  /** Looks at a batch of which some rows were scored; gives those that may be of the sample, in order. */
+  add({ source, features, scored }: SampledBatch): Int32Array {
     const hashes = this.hashesOf(source);
     const bad = new Set(scored.bad.map(({ row }) => row));
     this.rows += source.rows - bad.size;
@@ -140,7 +140,7 @@ export class TaskSample {
       this.bound = leastBound(hashesAt(hashes, rows), this.config.rows);
       rows = rows.filter((row) => hashes[row]! <= this.bound);
     }
-    if (rows.length === 0) return;
+    if (rows.length === 0) return rows;
     this.pieces.push({
       hashes: hashesAt(hashes, rows),
       places: Uint32Array.from(rows, (row) => source.positions?.[row] ?? source.rowStart + row),
@@ -151,6 +151,7 @@ export class TaskSample {
     });
     this.gathered += rows.length;
     if (this.gathered > 2 * this.config.rows) this.cut();
+    return rows;
   }
 
   private outputRows({ outputs }: ScoredBatch, rows: Int32Array): SampleColumn[] {
@@ -191,8 +192,8 @@ export class TaskSample {
     return hashes;
   }
 
-  /** Puts the pieces together, and keeps the rows of least hash. */
-  private cut(): void {
+  /** The pieces as one. */
+  private joined(): Piece {
     const hashes = new Float64Array(this.gathered);
     const places = new Uint32Array(this.gathered);
     let at = 0;
@@ -201,24 +202,30 @@ export class TaskSample {
       places.set(piece.places, at);
       at += piece.hashes.length;
     }
-    if (hashes.length > this.config.rows) this.bound = leastBound(hashes, this.config.rows);
-    const rows = Int32Array.from(hashes.keys()).filter((row) => hashes[row]! <= this.bound);
     const columns = (this.pieces[0]?.columns ?? []).flatMap((_, i) => {
       const joined = joinColumns(this.pieces.map((piece) => piece.columns[i]!));
-      return joined === undefined ? [] : [pickRows(joined, rows)];
+      return joined === undefined ? [] : [joined];
     });
+    return { hashes, places, columns };
+  }
+
+  /** Keeps the rows of least hash. */
+  private cut(): void {
+    const { hashes, places, columns } = this.joined();
+    if (hashes.length > this.config.rows) this.bound = leastBound(hashes, this.config.rows);
+    const rows = Int32Array.from(hashes.keys()).filter((row) => hashes[row]! <= this.bound);
     this.pieces = [
       {
         hashes: hashesAt(hashes, rows),
-        places: Uint32Array.from(rows, (row) => places[row]!),
-        columns,
+        places: placesAt(places, rows),
+        columns: columns.map((column) => pickRows(column, rows)),
       },
     ];
     this.gathered = rows.length;
   }
 
   /** Up to which hash the sample has all rows. */
-  private boundOf(hashes: readonly number[]): number {
+  private boundOf(hashes: Float64Array): number {
     if (hashes.length === this.rows) return HASHES;
     // Fewer than wanted, because many rows were set aside: those that were looked for are all there.
     return hashes.length < this.config.rows ? this.bound : hashes.at(-1)!;
@@ -229,22 +236,24 @@ export class TaskSample {
     segments: readonly Segment[],
     model: Pick<ScoredSample, 'inputs' | 'fixedBatch'>,
   ): ScoredSample {
-    this.cut();
-    const { hashes, places, columns } = this.pieces[0]!;
-    const order = [...hashes.keys()]
-      .sort((a, b) => hashes[a]! - hashes[b]! || a - b)
-      .slice(0, this.config.rows);
-    const sorted = columns.map((column) => pickRows(column, order));
+    const all = this.joined();
+    const order = Int32Array.from(
+      [...all.hashes.keys()]
+        .sort((a, b) => all.hashes[a]! - all.hashes[b]! || a - b)
+        .slice(0, this.config.rows),
+    );
+    const hashes = hashesAt(all.hashes, order);
+    const columns = all.columns.map((column) => pickRows(column, order));
     const { key } = this.config;
     return {
       ...model,
       rows: this.rows,
       key: key === undefined ? null : keyName(segments, key),
-      bound: this.boundOf(order.map((row) => hashes[row]!)),
-      hashes: Float64Array.from(order, (row) => hashes[row]!),
-      places: Uint32Array.from(order, (row) => places[row]!),
-      features: sorted.slice(0, this.features.length),
-      outputs: sorted.slice(this.features.length),
+      bound: this.boundOf(hashes),
+      hashes,
+      places: placesAt(all.places, order),
+      features: columns.slice(0, this.features.length),
+      outputs: columns.slice(this.features.length),
     };
   }
 }
@@ -252,6 +261,12 @@ export class TaskSample {
 function hashesAt(hashes: Float64Array, rows: Int32Array): Float64Array {
   const found = new Float64Array(rows.length);
   for (let i = 0; i < rows.length; i++) found[i] = hashes[rows[i]!]!;
+  return found;
+}
+
+function placesAt(places: Uint32Array, rows: Int32Array): Uint32Array {
+  const found = new Uint32Array(rows.length);
+  for (let i = 0; i < rows.length; i++) found[i] = places[rows[i]!]!;
   return found;
 }
 
@@ -281,7 +296,10 @@ export async function sampledPlaces(order: TaskOrder): Promise<Uint32Array | und
 /** How many kept columns of texts are in a sample. */
 const KEPT_COLUMNS = 16;
 
-/** What kept columns say of the sampled rows of a task, as the bytes of the file beside its part. */
+/**
+ * What kept columns say of the sampled rows of a task, as the bytes of the file beside its part. In the table of scores the rows
+ * at these places are marked.
+ */
 export async function publishedSample(
   database: Database,
   order: TaskOrder,
@@ -294,11 +312,8 @@ export async function publishedSample(
     .filter(({ name, type }) => name !== key && (type === 'VARCHAR' || type.startsWith('ENUM')))
     .slice(0, KEPT_COLUMNS)
     .map(({ name }) => name);
-  const found = await textsOfRows(database, segments, {
-    names: key === undefined ? texts : [...texts, key],
-    places,
-    rows: order.rows,
-  });
+  const names = key === undefined ? texts : [...texts, key];
+  const found = await textsOfRows(database, segments, names, places);
   const kept = texts.map((name, i): SampleColumn => {
     return { name, element: 'utf8', width: 1, values: found[i]! };
   });
@@ -313,17 +328,12 @@ export async function publishedSample(
 async function textsOfRows(
   database: Database,
   segments: readonly Segment[],
-  of: { readonly names: readonly string[]; readonly places: Uint32Array; readonly rows: number },
+  names: readonly string[],
+  places: Uint32Array,
 ): Promise<(string | null)[][]> {
-  const { names, places, rows } = of;
-  if (names.length === 0 || places.length === 0) return names.map(() => []);
-  const picked = new Uint8Array(rows);
-  for (const place of places) picked[place] = 1;
-  await database.run('CREATE OR REPLACE TEMP TABLE sampled (picked BOOLEAN)');
-  const appender = await database.appender('sampled');
-  appender.append([{ element: 'bool', width: 1, values: picked }], 0, rows);
-  appender.close();
-  // Only what is picked becomes text, where the segments have a column as one type.
+  const texts = names.map(() => new Array<string | null>(places.length).fill(null));
+  if (names.length === 0 || places.length === 0) return texts;
+  // Only what is sampled becomes text, where the segments have a column as one type.
   const columns = names.map((name) => {
     const [first, ...others] = typesOf(segments, name);
     const same = first !== undefined && others.every((type) => type === first);
@@ -337,16 +347,21 @@ async function textsOfRows(
       ),
     )
     .join(' UNION ALL ');
-  const outer = names.map((_, i) => guardedSql(`CAST(t${i} AS VARCHAR)`, false)).join(', ');
-  const texts = names.map((): (string | null)[] => []);
-  const sql = `SELECT ${outer} FROM (${inner}) POSITIONAL JOIN sampled WHERE picked`;
+  const outer = names.map((_, i) => guardedSql(`CAST(t${i} AS VARCHAR)`, false));
+  const sql =
+    `SELECT scores.rowid, ${outer.join(', ')} FROM (${inner}) POSITIONAL JOIN scores ` +
+    'WHERE sampled';
+  const rank = new Map(Array.from(places, (place, i) => [place, i]));
   for await (const chunk of database.chunks(sql, true)) {
-    names.forEach((_, i) => {
-      texts[i]!.push(...chunk.texts(i));
+    const own = chunk.bytes(0, 'int64');
+    const words = new Uint32Array(own.buffer, own.byteOffset, 2 * chunk.rows);
+    const ranks = Array.from({ length: chunk.rows }, (_, row) => rank.get(words[2 * row]!));
+    texts.forEach((column, i) => {
+      const found = chunk.texts(i + 1);
+      ranks.forEach((at, row) => {
+        if (at !== undefined) column[at] = found[row]!;
+      });
     });
   }
-  await database.run('DROP TABLE sampled');
-  // Rows came in the order of the task.
-  const rank = new Map([...places].sort((a, b) => a - b).map((place, i) => [place, i]));
-  return texts.map((column) => Array.from(places, (place) => column[rank.get(place)!] ?? null));
+  return texts;
 }

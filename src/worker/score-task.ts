@@ -21,10 +21,10 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
     await checkUnchanged(order.files);
     const segments = segmentsOfTask(order);
     const scored = order.haveScores
-      ? { ...NOTHING_SCORED, record: await ScoreTable.load(tools.database, order) }
+      ? await load(order, tools)
       : await score(order, segments, tools);
     const started = performance.now();
-    const places = order.haveScores ? await sampledPlaces(order) : scored.sampled;
+    const places = scored.sampled;
     const part = await writePart(tools.database, order, segments, {
       inputs: scored.record.inputs,
       statistics: await statisticsOfPart(tools.database, order, segments, scored.statistics),
@@ -50,14 +50,19 @@ export async function scoreTask(order: TaskOrder, tools: TaskTools): Promise<Tas
   }
 }
 
-const NOTHING_SCORED = {
-  times: { read: 0, prepare: 0, infer: 0, write: 0 },
-  batchDependent: undefined,
-  quarantined: [],
-  reasons: new Map<string, number>(),
-  statistics: undefined,
-  sampled: undefined,
-};
+/** Takes the scores of a task from the store. */
+async function load(order: TaskOrder, { database }: TaskTools) {
+  const sampled = await sampledPlaces(order);
+  return {
+    record: await ScoreTable.load(database, order, sampled),
+    times: { read: 0, prepare: 0, infer: 0, write: 0 },
+    batchDependent: undefined,
+    quarantined: [],
+    reasons: new Map<string, number>(),
+    statistics: undefined,
+    sampled,
+  };
+}
 
 async function score(order: TaskOrder, segments: readonly Segment[], tools: TaskTools) {
   const table = await ScoreTable.create(tools.database, order);
@@ -93,10 +98,10 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     anyScored ||= scored.bad.length < batch.rows;
     clock.lap('infer');
     statistics.add(features, scored, batch.rows);
-    sample?.add({ source: batch, features, scored });
+    const sampled = sample?.add({ source: batch, features, scored });
     // What is counted was prepared.
     clock.lap('prepare');
-    await table.append(batch, scored.outputs, scored.bad);
+    await table.append(batch, { ...scored, sampled });
     tools.onProgress(batch.rowEnd - batch.rowStart, null);
     clock.lap('write');
   }
