@@ -137,15 +137,16 @@ export class PointCounter {
     this.counts = new Uint32Array(this.slots);
     const mask = this.slots - 1;
     const shift = Math.clz32(mask);
-    counts.forEach((count, i) => {
-      if (count === 0) return;
+    for (let i = 0; i < counts.length; i++) {
+      const count = counts[i]!;
+      if (count === 0) continue;
       const hash = wide ? hashOf(low[i]!, high[i]!) : low[i]!;
       let slot = Math.imul(hash, 0x9e3779b1) >>> shift;
       while (this.counts[slot] !== 0) slot = (slot + 1) & mask;
       this.low[slot] = low[i]!;
       if (wide) this.high[slot] = high[i]!;
       this.counts[slot] = count;
-    });
+    }
     return true;
   }
 

@@ -80,19 +80,18 @@ export class ScoreTable {
   ): Promise<void> {
     const { rows, rowStart, rowEnd, positions } = batch;
     const place = (row: number): number => positions?.[row] ?? rowStart + row;
-    for (let row = 0; row < rows; row++) this.status[place(row)] = ROW_STATUS.scored;
+    if (positions === undefined) this.status.fill(ROW_STATUS.scored, rowStart, rowStart + rows);
+    else setAt(this.status, positions.subarray(0, rows), ROW_STATUS.scored);
     for (const { row, ...why } of bad) {
       this.status[place(row)] = ROW_STATUS.quarantined;
       this.bad.push({ row: place(row), ...why });
     }
     const span = rowEnd - rowStart;
-    const marks = new Uint8Array(span);
-    sampled?.forEach((row) => {
-      marks[place(row) - rowStart] = 1;
-    });
+    const marks = new Uint8Array(rowStart + span);
+    if (sampled !== undefined) setAt(marks, placesOf(batch, sampled), 1);
     const columns: AppendColumn[] = [
       { element: 'uint8', width: 1, values: this.status.subarray(rowStart, rowEnd) },
-      { element: 'bool', width: 1, values: marks },
+      { element: 'bool', width: 1, values: marks.subarray(rowStart) },
     ];
     for (const { name, element, width } of this.outputs) {
       const values = outputs.get(name)?.values ?? blank(element, rows * width);
@@ -225,6 +224,26 @@ export function distinctOutputs(
   return [...outputs.values()];
 }
 
+/** Sets some elements to a value. Loops over rows are functions of their own, of few types: they are compiled once, and soon. */
+function setAt(values: Uint8Array, places: Uint32Array, value: number): void {
+  for (let i = 0; i < places.length; i++) values[places[i]!] = value;
+}
+
+/** The places in the task of some rows of a batch. */
+export function placesOf(
+  {
+    positions,
+    rowStart,
+  }: { readonly positions: Uint32Array | undefined; readonly rowStart: number },
+  rows: Int32Array,
+): Uint32Array {
+  const places = new Uint32Array(rows.length);
+  if (positions === undefined)
+    for (let i = 0; i < rows.length; i++) places[i] = rowStart + rows[i]!;
+  else for (let i = 0; i < rows.length; i++) places[i] = positions[rows[i]!]!;
+  return places;
+}
+
 function blank(element: ElementType, length: number): OutputColumn['values'] {
   return element === 'utf8' ? new Array<string>(length).fill('') : newArray(element, length);
 }
@@ -262,14 +281,19 @@ function spread(
 export function ledgersOf(order: TaskOrder, status: Uint8Array): InputLedger[] {
   let start = 0;
   return order.files.map(({ path, rowStart, rowEnd }) => {
-    const tally = [0, 0, 0];
-    const end = start + rowEnd - rowStart;
-    for (let row = start; row < end; row++) tally[status[row]!]!++;
-    const [scored, filtered, quarantined] = tally as [number, number, number];
-    const rows = end - start;
-    start = end;
+    const rows = rowEnd - rowStart;
+    const own = status.subarray(start, start + rows);
+    start += rows;
+    const [scored, filtered, quarantined] = tallyOf(own);
     return { path, ledger: { rows, scored, quarantined, filtered } };
   });
+}
+
+/** How many rows have each status. */
+function tallyOf(status: Uint8Array): [number, number, number] {
+  const tally = new Uint32Array(3);
+  for (let row = 0; row < status.length; row++) tally[status[row]!]!++;
+  return [tally[0]!, tally[1]!, tally[2]!];
 }
 
 /**

@@ -326,11 +326,10 @@ class BatchCollector<Plan extends SegmentPlan> {
       position,
     }: { readonly from: number; readonly to: number; readonly position: number },
   ): void {
-    for (const [index, builder] of this.builders.entries()) {
-      builder.append(columns[index]!, from, to);
-    }
+    for (let i = 0; i < columns.length; i++) this.builders[i]!.append(columns[i]!, from, to);
     if (this.filtered) {
-      for (let row = from; row < to; row++) this.positions[this.rows + row - from] = position + row;
+      const { positions, rows } = this;
+      for (let row = from; row < to; row++) positions[rows + row - from] = position + row;
     }
     this.rows += to - from;
     this.rowEnd = position + to;

@@ -22,7 +22,7 @@ import type { InputBinding } from '../plan/signature.js';
 import { textHash } from '../stats/category.js';
 import type { FeatureBatch, FeaturesPlan } from './features.js';
 import type { ScoredBatch } from './infer.js';
-import { distinctOutputs } from './part.js';
+import { distinctOutputs, placesOf } from './part.js';
 import type { SampleConfig, TaskOrder } from './protocol.js';
 import { type Segment, type SourceBatch, segmentSql } from './read.js';
 
@@ -130,11 +130,7 @@ export class TaskSample {
     const hashes = this.hashesOf(source);
     const bad = new Set(scored.bad.map(({ row }) => row));
     this.rows += source.rows - bad.size;
-    const { bound } = this;
-    let rows = new Int32Array(source.rows);
-    let length = 0;
-    for (let row = 0; row < source.rows; row++) if (hashes[row]! <= bound) rows[length++] = row;
-    rows = rows.subarray(0, length);
+    let rows = rowsUpTo(hashes, this.bound);
     if (bad.size > 0) rows = rows.filter((row) => !bad.has(row));
     if (rows.length > this.config.rows) {
       this.bound = leastBound(hashesAt(hashes, rows), this.config.rows);
@@ -143,7 +139,7 @@ export class TaskSample {
     if (rows.length === 0) return rows;
     this.pieces.push({
       hashes: hashesAt(hashes, rows),
-      places: Uint32Array.from(rows, (row) => source.positions?.[row] ?? source.rowStart + row),
+      places: placesOf(source, rows),
       columns: [
         ...this.features.map((feature) => featureRows(features.batch, feature, rows)),
         ...this.outputRows(scored, rows),
@@ -168,15 +164,12 @@ export class TaskSample {
     rowStart,
     positions,
   }: SourceBatch<FeaturesPlan>): Float64Array {
-    const hashes = new Float64Array(rows);
     if (plan.rowKey !== undefined) {
       const { index, element } = plan.rowKey;
       const keys = columnOf(batch, index, element).values as BigInt64Array;
-      const words = new Int32Array(keys.buffer, keys.byteOffset, 2 * rows);
-      for (let row = 0; row < rows; row++)
-        hashes[row] = rowHash(words[2 * row]!, words[2 * row + 1]!, 0);
-      return hashes;
+      return hashesOfKeys(new Int32Array(keys.buffer, keys.byteOffset, 2 * rows));
     }
+    const hashes = new Float64Array(rows);
     const { files } = this.order;
     let file = 0;
     let start = 0;
@@ -256,6 +249,21 @@ export class TaskSample {
       outputs: columns.slice(this.features.length),
     };
   }
+}
+
+/** The hashes of keys that are two words each. */
+function hashesOfKeys(words: Int32Array): Float64Array {
+  const hashes = new Float64Array(words.length / 2);
+  for (let row = 0; row < hashes.length; row++)
+    hashes[row] = rowHash(words[2 * row]!, words[2 * row + 1]!, 0);
+  return hashes;
+}
+
+function rowsUpTo(hashes: Float64Array, bound: number): Int32Array {
+  const rows = new Int32Array(hashes.length);
+  let length = 0;
+  for (let row = 0; row < hashes.length; row++) if (hashes[row]! <= bound) rows[length++] = row;
+  return rows.subarray(0, length);
 }
 
 function hashesAt(hashes: Float64Array, rows: Int32Array): Float64Array {
