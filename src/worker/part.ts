@@ -42,12 +42,14 @@ export class ScoreTable {
   private readonly outputs: readonly { name: string; element: ElementType; width: number }[];
   private appender: Appender | undefined;
   readonly status: Uint8Array;
+  private readonly sampled: Uint8Array;
   readonly bad: BadRow[] = [];
 
   private constructor(database: Database, order: TaskOrder) {
     this.database = database;
     this.outputs = distinctOutputs(order.publishing.columns);
     this.status = new Uint8Array(order.rows).fill(ROW_STATUS.filtered);
+    this.sampled = new Uint8Array(order.rows);
   }
 
   /** Creates the empty table; that of an earlier task is dropped. */
@@ -87,11 +89,10 @@ export class ScoreTable {
       this.bad.push({ row: place(row), ...why });
     }
     const span = rowEnd - rowStart;
-    const marks = new Uint8Array(rowStart + span);
-    if (sampled !== undefined) setAt(marks, placesOf(batch, sampled), 1);
+    if (sampled !== undefined) setAt(this.sampled, placesOf(batch, sampled), 1);
     const columns: AppendColumn[] = [
       { element: 'uint8', width: 1, values: this.status.subarray(rowStart, rowEnd) },
-      { element: 'bool', width: 1, values: marks.subarray(rowStart) },
+      { element: 'bool', width: 1, values: this.sampled.subarray(rowStart, rowEnd) },
     ];
     for (const { name, element, width } of this.outputs) {
       const values = outputs.get(name)?.values ?? blank(element, rows * width);
