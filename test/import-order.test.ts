@@ -207,9 +207,10 @@ const ORDER = `
 
   index.ts
 
+  cli/table.ts
+  cli/progress.ts
   cli/terminal.ts
   cli/options.ts
-  cli/table.ts
   cli/ask.ts
   cli/with-output.ts
   cli/with-run.ts

@@ -26,18 +26,21 @@ export async function withRun<Result>(
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
+  const progress = await terminal.progress();
   const abort = new AbortController();
   let interrupted: number | undefined;
   for (const [signal, exit] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
-      // Workers end by themselves when their parent is gone.
-      if (interrupted !== undefined) process.exit(exit);
+      if (interrupted !== undefined) {
+        // What it took from the terminal is given back; workers end by themselves when their parent is gone.
+        progress.stop();
+        process.exit(exit);
+      }
       interrupted = exit;
       terminal.say('interrupted: tasks that run may end, the next signal stops them');
       abort.abort();
     });
   }
-  const progress = await terminal.progress();
   const onEvent: RunTools['onEvent'] = (event) => {
     if (event.type === 'planned') progress.start(event.rows);
     if (event.type === 'progress') progress.add(event.rows);

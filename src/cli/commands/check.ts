@@ -11,7 +11,6 @@ import {
   withOutputOptions,
   withSelectionOptions,
 } from '../options.js';
-import { table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { withRun } from '../with-run.js';
 
@@ -137,7 +136,7 @@ async function show(
   const { checkSentence, checkText, githubLines } = await import('../../index.js');
   const { above, cells, below } = checkText(report);
   const annotations = options.format === 'github' ? githubLines(report, file) : [];
-  terminal.result([...above, ...table(cells, [0, 1]), ...below, ...annotations], report);
+  terminal.result([...above, ...terminal.table(cells, [0, 1]), ...below, ...annotations], report);
   if (report.verdict === 'equal') return 0;
   return terminal.fail(new ScorelineError('gate', checkSentence(report)));
 }

@@ -1,7 +1,6 @@
 /** `scoreline compare`: how two snapshots, runs, partitions or baselines differ. */
 import type { Command } from 'commander';
 import { collect, withOutputOptions } from '../options.js';
-import { table } from '../table.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
@@ -63,7 +62,7 @@ export function addCompare(program: Command, exit: (code: number) => void): void
             { why: options.why },
           );
           const { above, below } = comparisonLines(report);
-          const lines = [...above, ...table(comparisonCells(report), [0, 1, 7]), ...below];
+          const lines = [...above, ...terminal.table(comparisonCells(report), [0, 1, 7]), ...below];
           terminal.result(lines, report);
           return 0;
         }),

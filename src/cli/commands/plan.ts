@@ -10,7 +10,6 @@ import {
   withOutputOptions,
   withSelectionOptions,
 } from '../options.js';
-import { table } from '../table.js';
 import { Terminal } from '../terminal.js';
 
 interface PlanCommandOptions extends JobOptions, SelectionOptions {
@@ -48,7 +47,7 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
         prune: options.prune === true,
         now: () => new Date(),
       });
-      terminal.result(planLines(plan), plan);
+      terminal.result(planLines(plan, terminal), plan);
       exit(plan.refused.length > 0 ? 4 : 0);
     } catch (error) {
       exit(terminal.fail(error));
@@ -56,7 +55,7 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
   });
 }
 
-function planLines(plan: PlanReport): string[] {
+function planLines(plan: PlanReport, terminal: Terminal): string[] {
   const rows = [
     ['partition', 'files', 'rows', 'tasks', 'to do', 'why'],
     ...plan.units.map((unit) => [
@@ -72,7 +71,7 @@ function planLines(plan: PlanReport): string[] {
     plan.units.reduce((sum, unit) => sum + of(unit), 0);
   const todo = plan.units.filter(({ why }) => why !== null).length;
   return [
-    ...table(rows, [0, 5]),
+    ...terminal.table(rows, [0, 5]),
     '',
     `${grouped(plan.units.length)} partitions, ${grouped(total(({ rows: n }) => n))} rows, ${grouped(total(({ tasks }) => tasks))} tasks; ` +
       `${grouped(todo)} partitions to do; batches of ${grouped(plan.batchRows)} rows on ${plan.device}`,

@@ -4,8 +4,7 @@ import { firstLine, shown } from '../../base/errors.js';
 import { grouped } from '../../base/grouped.js';
 import type { HistoryEntry } from '../../index.js';
 import { withOutputOptions } from '../options.js';
-import { table } from '../table.js';
-import type { TerminalOptions } from '../terminal.js';
+import type { Terminal, TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
 interface RunsOptions extends TerminalOptions {
@@ -32,14 +31,14 @@ export function addRuns(program: Command, exit: (code: number) => void): void {
           return 0;
         }
         const history = await readHistory(output);
-        terminal.result(historyLines(history), history);
+        terminal.result(historyLines(history, terminal), history);
         return 0;
       }),
     );
   });
 }
 
-function historyLines(history: readonly HistoryEntry[]): string[] {
+function historyLines(history: readonly HistoryEntry[], terminal: Terminal): string[] {
   if (history.length === 0) return ['no run yet'];
   const rows = history.map((entry) => [
     entry.runId,
@@ -52,7 +51,7 @@ function historyLines(history: readonly HistoryEntry[]): string[] {
     noteOf(entry),
   ]);
   const head = ['run', 'when (UTC)', 'what', 'verdict', 'rows', 'seconds', 'snapshot', 'note'];
-  return table([head, ...rows], [0, 1, 2, 3, 7]);
+  return terminal.table([head, ...rows], [0, 1, 2, 3, 7]);
 }
 
 function noteOf({ subject, because, error }: HistoryEntry): string {
