@@ -217,6 +217,7 @@ const ORDER = `
   cli/run-and-report.ts
   cli/commands/baseline.ts
   cli/examples.ts
+  cli/help.ts
   cli/completion-scripts.ts
   cli/commands/completion.ts
   cli/commands/compare.ts

@@ -2,6 +2,12 @@
 
 /** By the path of a command: command lines, without the program's name. */
 export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  '': [
+    "init model.onnx 'data/**/*.parquet'",
+    'run job.yaml',
+    'report out/model --open',
+    'run --help',
+  ],
   init: ["init model.onnx 'data/**/*.parquet' -o jobs/scores.yaml", 'init model.onnx data.csv'],
   run: [
     'run jobs/flights.yaml',
@@ -30,6 +36,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'compare out/flights 7 latest',
     'compare out/flights --baseline month=1 --current month=7',
   ],
+  baseline: ['baseline save out/flights baseline.json', 'baseline save --help'],
   'baseline save': ['baseline save out/flights baseline.json'],
   'baseline from': ['baseline from training.parquet -o training.json --job jobs/flights.yaml'],
   gc: ['gc out/flights --dry-run'],

@@ -20,7 +20,7 @@ import { addRuns } from './commands/runs.js';
 import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
 import { addVerify } from './commands/verify.js';
-import { EXAMPLES } from './examples.js';
+import { withHelp } from './help.js';
 import { Terminal } from './terminal.js';
 
 /** In the order in which help lists them. */
@@ -53,23 +53,16 @@ export function buildProgram(exit: (code: number) => void): Command {
     .description(
       'Scores Parquet or CSV partitions with an ONNX model: exactly once, checked, and published in one step.',
     )
-    .version(version(), '-V, --version')
-    .showHelpAfterError('(see scoreline --help)')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
     .showSuggestionAfterError()
     .exitOverride()
     // Descriptions wrap also on a terminal of 60 columns.
-    .configureHelp({ minWidthToWrap: 16 })
+    .configureHelp({ minWidthToWrap: 16, subcommandTerm: termOf })
     .enablePositionalOptions();
   for (const add of COMMANDS) add(program, exit);
-  for (const [path, lines] of Object.entries(EXAMPLES)) {
-    const words = path.split(' ');
-    const command = words.reduce<Command | undefined>(
-      (above, name) => above?.commands.find((one) => one.name() === name),
-      program,
-    );
-    const examples = lines.map((line) => `  scoreline ${line}`).join('\n');
-    command?.addHelpText('after', `\nExamples:\n${examples}`);
-  }
+  withHelp(program);
   return program;
 }
 
@@ -86,6 +79,14 @@ export async function main(args: readonly string[]): Promise<number> {
     return new Terminal({}).fail(error);
   }
   return code;
+}
+
+/** A command in a list of commands. */
+function termOf(command: Command): string {
+  const words = command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
+  return [command.name(), ...words].join(' ');
 }
 
 function version(): string {

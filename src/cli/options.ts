@@ -18,8 +18,8 @@ export function withOutputOptions(command: Command): Command {
 /** The options of every command that reads a job file. */
 export function withJobOptions(command: Command): Command {
   return command
-    .option('--set <key=value>', 'override a value of the job file (repeatable)', collect, [])
-    .option('--workers <n>', 'worker processes, or auto')
+    .option('--set <key=value>', 'override a value of the job file (repeatable)', collect)
+    .option('--workers <n>', 'worker processes; auto: one for each core')
     .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
     .option('--batch-rows <n>', 'rows that the model gets at once, or auto');
 }
@@ -31,12 +31,7 @@ export function withSelectionOptions(command: Command): Command {
     .option('--from <date>', 'the first day of a range')
     .option('--to <date>', 'its last day')
     .option('--allow-missing', 'report days without input, do not refuse them')
-    .option(
-      '--partition <name=value>',
-      'only partitions with this value (repeatable)',
-      collect,
-      [],
-    );
+    .option('--partition <name=value>', 'only partitions with this value (repeatable)', collect);
 }
 
 /** The option of commands that score and publish: what they did, for the textfile collector of the node exporter. */
@@ -63,14 +58,14 @@ export function shardOf(text: string): { index: number; count: number } {
 
 /** What `withJobOptions` parses to. */
 export interface JobOptions extends TerminalOptions {
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly workers?: string;
   readonly device?: string;
   readonly batchRows?: string;
 }
 
 /** The overrides of a job file, those of the short options last. */
-export function overridesOf({ set, workers, device, batchRows }: JobOptions): string[] {
+export function overridesOf({ set = [], workers, device, batchRows }: JobOptions): string[] {
   const overrides = [...set];
   if (workers !== undefined) overrides.push(`run.workers=${workers}`);
   if (device !== undefined) overrides.push(`run.device=${device}`);
@@ -79,7 +74,7 @@ export function overridesOf({ set, workers, device, batchRows }: JobOptions): st
 }
 
 /** Collects a repeatable option. */
-export function collect(value: string, previous: readonly string[]): string[] {
+export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
 

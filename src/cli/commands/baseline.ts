@@ -42,14 +42,14 @@ export function addBaseline(program: Command, exit: (code: number) => void): voi
       }),
     );
   });
-  withSelectionOptions(
-    withJobOptions(
-      withOutputOptions(
+  withOutputOptions(
+    withSelectionOptions(
+      withJobOptions(
         baseline
           .command('from <data>')
           .summary('save the statistics of other data, such as training data')
           .description(
-            "Scores data (a file, a folder or a quoted glob) with a job's model and saves the statistics of its features and predictions. Nothing else is kept of it.",
+            "Scores data with a job's model and saves the statistics of its features and predictions. Nothing else is kept of it.",
           )
           .requiredOption('--job <file>', 'the job file')
           .option('-o, --output <file>', 'where to save it; without it, what baseline.file names'),

@@ -19,7 +19,7 @@ interface CheckCommandOptions extends JobOptions, SelectionOptions {
   readonly fixture?: string;
   readonly input?: string;
   readonly model?: string;
-  readonly tolerance: readonly string[];
+  readonly tolerance?: readonly string[];
   readonly variants?: boolean;
   readonly junit?: string;
   readonly html?: string;
@@ -33,16 +33,18 @@ export function addCheck(program: Command, exit: (code: number) => void): void {
     .summary('compare what a job gives with what is expected of a fixture')
     .description(
       'Scores the rows of a fixture as the job stands, and compares with the rows that were recorded, by key. Ends with 0 when ' +
-        'all is as expected and with 3 when it is not. Nothing is published.',
+        'all is as expected and with 3 when it is not. Nothing is published. What selects rows goes with --record, which keeps it.',
     )
     .option('--record', 'write down what the job gives now: fixture.json and expected.parquet')
-    .option('--fixture <folder>', 'its folder; without it fixtures/NAME beside the job file')
+    .option(
+      '--fixture <folder>',
+      "the fixture's folder; without it fixtures/NAME beside the job file",
+    )
     .option('--input <path>', 'with --record: read this instead of input.path, also later')
     .option(
       '--tolerance <column=tolerance>',
       'with --record: how far numbers may be off, such as score=relative:1e-6 (repeatable)',
       collect,
-      [],
     )
     .option('--model <file>', 'score with another model than that of the job')
     .option('--variants', 'look also whether scores depend on batches, workers, order or nulls')
@@ -70,7 +72,7 @@ async function loadFor(file: string, options: CheckCommandOptions): Promise<Job>
 /** The options that a fixture keeps, and that say nothing when it is compared. */
 function refuseRecordOptions(options: CheckCommandOptions): void {
   const { input, tolerance, date, from, to, partition } = options;
-  const given = { input, date, from, to, tolerance: tolerance[0], partition: partition?.[0] };
+  const given = { input, date, from, to, tolerance: tolerance?.[0], partition: partition?.[0] };
   const idle = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   if (idle !== undefined)
     throw new ScorelineError(
@@ -89,7 +91,7 @@ async function record(file: string, options: CheckCommandOptions): Promise<numbe
           fixture: options.fixture,
           input: options.input,
           selection: options,
-          tolerances: options.tolerance,
+          tolerances: options.tolerance ?? [],
         },
         tools,
       ),

@@ -5,8 +5,8 @@ import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
 interface CompareOptions extends TerminalOptions {
-  readonly baseline: readonly string[];
-  readonly current: readonly string[];
+  readonly baseline?: readonly string[];
+  readonly current?: readonly string[];
   readonly why: boolean;
 }
 
@@ -25,13 +25,11 @@ export function addCompare(program: Command, exit: (code: number) => void): void
         '--baseline <name=value>',
         'of the baseline only partitions with this value (repeatable)',
         collect,
-        [],
       )
       .option(
         '--current <name=value>',
         'of the current side only partitions with this value (repeatable)',
         collect,
-        [],
       )
       .option('--no-why', 'do not look for why scores differ'),
   ).action(
@@ -46,17 +44,17 @@ export function addCompare(program: Command, exit: (code: number) => void): void
           const { compare, comparisonCells, comparisonLines, partitionsOf } = await import(
             '../../index.js'
           );
-          const hasParts = options.baseline.length > 0 || options.current.length > 0;
+          const hasParts = (options.baseline ?? options.current) !== undefined;
           const report = await compare(
             output,
             {
               baseline: {
                 name: baseline ?? (hasParts ? 'latest' : 'previous'),
-                partitions: partitionsOf('--baseline', options.baseline),
+                partitions: partitionsOf('--baseline', options.baseline ?? []),
               },
               current: {
                 name: current ?? 'latest',
-                partitions: partitionsOf('--current', options.current),
+                partitions: partitionsOf('--current', options.current ?? []),
               },
             },
             { why: options.why },

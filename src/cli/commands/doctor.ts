@@ -12,7 +12,7 @@ export function addDoctor(program: Command, exit: (code: number) => void): void 
       .command('doctor [folder]')
       .summary('show versions, devices, memory, disk and limits')
       .description(
-        'Shows what this machine lends to a run, and for each device that cannot be used, why. The disk is that of the folder, or of this one.',
+        'Shows what this machine lends to a run, and for each device that cannot be used, why.',
       ),
   ).action(async (folder: string | undefined, options: TerminalOptions) => {
     const terminal = new Terminal(options);

@@ -22,7 +22,7 @@ export function addInit(program: Command, exit: (code: number) => void): void {
       .command('init <model> <data>')
       .summary('write a job file for a model and data')
       .description(
-        'Looks at an ONNX model and at data (a file, a folder or a quoted glob) and writes a job file that scores them, with remarks. ' +
+        'Looks at an ONNX model and at data and writes a job file that scores them, with remarks. ' +
           'What the two do not settle is left as a TODO, never guessed. At a terminal it asks where to publish and which column names a row.',
       )
       .option('-o, --output <file>', 'the job file to write', 'job.yaml')

@@ -19,7 +19,11 @@ export function addRevert(program: Command, exit: (code: number) => void): void 
         'Publishes the content of an older snapshot again, as a new one: that before, or the one that --to names. ' +
           'What it takes back is not published again by the next run, unless data, model or job change or --because is given.',
       )
-      .option('--to <number>', 'the number of the snapshot', snapshotNumber)
+      .option(
+        '--to <number>',
+        'the number of the snapshot; without it the one before',
+        snapshotNumber,
+      )
       .option('--because <text>', 'why: kept in the history'),
   ).action(async (folder: string, options: RevertOptions) => {
     exit(

@@ -1,5 +1,5 @@
 /** `scoreline score`: scores files with a model, without a job file. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
 import { commaList, type JobOptions, withMetricsOption, withOutputOptions } from '../options.js';
 import { runAndReport } from '../run-and-report.js';
@@ -22,7 +22,7 @@ export function addScore(program: Command, exit: (code: number) => void): void {
         .command('score <model> <data>')
         .summary('score files without a job file')
         .description(
-          'Scores Parquet or CSV files (a file, a folder or a quoted glob) with an ONNX model and publishes the predictions.',
+          'Scores Parquet or CSV files with an ONNX model and publishes the predictions.',
         )
         .requiredOption('-o, --output <folder>', 'where to publish')
         .option(
@@ -32,9 +32,14 @@ export function addScore(program: Command, exit: (code: number) => void): void {
         )
         .option('--keep <columns>', 'columns to publish beside the predictions', commaList)
         .option('--where <sql>', 'score only the rows for which this holds')
-        .option('--format <format>', 'parquet or csv')
+        .addOption(
+          new Option(
+            '--format <format>',
+            'how predictions are written; without it parquet',
+          ).choices(['parquet', 'csv']),
+        )
         .option('--because <text>', 'publish also what was reverted, and keep why')
-        .option('--workers <n>', 'worker processes, or auto')
+        .option('--workers <n>', 'worker processes; auto: one for each core')
         .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
         .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),
     ),
