@@ -1,11 +1,12 @@
 /** The examples for schedulers: each is read by the program that it is for, and what it calls is run. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pythonWith } from '../python.js';
 import { ROOT } from '../scoreline.js';
 import { makeSite, PARTITIONS, type Ran, type Site } from './scheduler-case.js';
+import { type Cluster, startCluster } from './slurm-cluster.js';
 
 const example = (name: string): string => join(ROOT, 'examples', name);
 const text = (name: string): string => readFileSync(example(name), 'utf8');
@@ -197,6 +198,63 @@ describe('a Slurm array', () => {
     }
     const { stdout } = site.run('scoreline', ['run', 'jobs/flights.yaml', '--json', '--quiet']);
     expect(JSON.parse(stdout).tasks).toEqual({ scored: 2, reused: 3 });
+    expect(site.published()).toEqual(expected);
+  });
+});
+
+describe('a Slurm cluster', () => {
+  const why =
+    process.getuid?.() === 0
+      ? ['sbatch', 'slurmctld', 'slurmd', 'munged'].map(without).find((one) => one !== undefined)
+      : 'only root can start a Slurm cluster';
+  let cluster: Cluster | undefined;
+  beforeAll(async () => {
+    if (why === undefined) cluster = await startCluster(8);
+  });
+  afterAll(() => cluster?.stop());
+
+  /** The lines that the page has for it: the first gives the id of the array, the second publishes. */
+  const [array = '', publish = ''] =
+    /^shards=\$\((sbatch .*)\)\n(sbatch .*)$/m
+      .exec(readFileSync(join(ROOT, 'docs/schedulers.md'), 'utf8'))
+      ?.slice(1) ?? [];
+  const submit = (site: Site, line: string, shards = ''): string => {
+    const { exit, stdout, stderr } = site.run('sh', ['-c', line], { ...cluster?.env, shards });
+    expect([exit, stderr]).toEqual([0, '']);
+    return stdout.match(/\d+/)?.[0] ?? '';
+  };
+  const printed = (site: Site, id: string): string =>
+    readFileSync(join(site.folder, `slurm-${id}.out`), 'utf8');
+
+  test('runs the shards of the example and then publishes', async ({ skip }) => {
+    if (why !== undefined) skip(why);
+    const site = await makeSite();
+    copyFileSync(example('slurm/shards.sh'), join(site.folder, 'shards.sh'));
+    const shards = submit(site, array);
+    const last = submit(site, publish, shards);
+    const states = (await cluster?.ended()) ?? {};
+    const tasks = Array.from({ length: 8 }, (_, index) => `${shards}_${index}`);
+    expect(states).toMatchObject(
+      Object.fromEntries([...tasks, last].map((id) => [id, 'COMPLETED'])),
+    );
+    for (const id of tasks) expect(printed(site, id)).toBe('');
+    expect(printed(site, last)).toContain(`tasks      0 scored, ${PARTITIONS} already there`);
+    expect(site.published()).toEqual(expected);
+  });
+
+  test('publishes also after shards that never ran', async ({ skip }) => {
+    if (why !== undefined) skip(why);
+    const site = await makeSite();
+    copyFileSync(example('slurm/shards.sh'), join(site.folder, 'shards.sh'));
+    const shards = submit(site, array.replace('sbatch', 'sbatch --hold'));
+    const last = submit(site, publish, shards);
+    submit(site, `scancel ${shards}_[3-6]`);
+    submit(site, `scontrol release ${shards}`);
+    const states = (await cluster?.ended()) ?? {};
+    expect(states[last]).toBe('COMPLETED');
+    const ran = readdirSync(site.folder).filter((name) => name.startsWith(`slurm-${shards}_`));
+    expect(ran.toSorted()).toEqual([0, 1, 2, 7].map((index) => `slurm-${shards}_${index}.out`));
+    expect(printed(site, last)).toContain('tasks      2 scored, 3 already there');
     expect(site.published()).toEqual(expected);
   });
 });
