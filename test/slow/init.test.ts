@@ -1,10 +1,11 @@
 /** `scoreline init`: the job files that it writes run, or say what a person has to add. */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadJob } from '../../src/index.js';
 import { modelPath } from '../job-case.js';
 import { literal, query, writeParquet } from '../parquet.js';
+import { atTerminal } from '../pty.js';
 import { makeFolder, scoreline } from '../scoreline.js';
 
 const A = 'a: b # "c"\n';
@@ -102,6 +103,47 @@ describe('init', () => {
     writeFileSync(file, mended);
     const run = await scoreline(['run', 'job.yaml'], { cwd });
     expect(run.stdout).toContain('1 = 1 scored');
+  });
+
+  it('asks at a terminal where to publish and which column names a row, and takes what is answered', async () => {
+    const cwd = makeDesk();
+    await writeParquet(
+      join(cwd, 'p.parquet'),
+      'SELECT i AS id, i::FLOAT AS a, 2.0::FLOAT AS b, i + 1 AS other FROM range(9) r(i)',
+    );
+    const answered = async (file: string, folder: string, key: string) => {
+      const { exit, text } = await atTerminal(['init', 'm.onnx', 'p.parquet', '-o', file], {
+        columns: 80,
+        cwd,
+        types: [
+          ['Folder to publish in [out/m]: ', `${folder}\r`],
+          ['Column that names a row [id]: ', `${key}\r`],
+        ],
+      });
+      expect(exit).toBe(0);
+      expect(text).toContain(`wrote      ${file}, and`);
+      return loadJob(join(cwd, file), []);
+    };
+    expect(await answered('1.yaml', '', '')).toMatchObject({
+      input: { key: 'id' },
+      output: { path: join(cwd, 'out/m') },
+    });
+    expect(await answered('2.yaml', 'else/where', 'other')).toMatchObject({
+      input: { key: 'other' },
+      output: { path: join(cwd, 'else/where') },
+    });
+    expect(await answered('3.yaml', '', 'none')).toMatchObject({ input: { key: undefined } });
+    const quiet = await atTerminal(['init', 'm.onnx', 'p.parquet', '-o', '4.yaml', '--quiet'], {
+      columns: 80,
+      cwd,
+    });
+    expect(quiet).toEqual({ exit: 0, text: '' });
+    const gone = await atTerminal(['init', 'm.onnx', 'p.parquet', '-o', '5.yaml'], {
+      columns: 80,
+      cwd,
+      types: [['publish in', '\u0003']],
+    });
+    expect([gone.exit, existsSync(join(cwd, '5.yaml'))]).toEqual([130, false]);
   });
 
   it('replaces nothing unasked, asks nothing where there is no terminal, and refuses what it cannot draft from', async () => {
