@@ -1,6 +1,6 @@
 /** The package as users get it: packed, and installed into an empty folder without scripts. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FIXTURES, makeFolder, ROOT } from '../scoreline.js';
@@ -43,6 +43,23 @@ describe('the packed tarball', () => {
       'day,hour',
     );
     expect(out).toContain('27,004 = 27,004 scored');
+  });
+
+  it('takes a new user from a model and data to a page on a run, by what it prints', () => {
+    const rows = Array.from({ length: 500 }, (_, i) => `${i},${i * 0.5},${(i * 7) % 11}`);
+    mkdirSync(join(folder, 'orders'));
+    writeFileSync(join(folder, 'orders/today.csv'), ['order_id,a,b', ...rows].join('\n'));
+    copyFileSync(join(FIXTURES, 'models/small/linear.onnx'), join(folder, 'price.onnx'));
+    // The commands that follow the first are those that the one before names.
+    const typed = (line: string): string => run('npx', ...line.split(' '));
+    const next = (text: string, word: string): string =>
+      new RegExp(`^${word} +(scoreline .+)$`, 'm').exec(text)?.[1] ?? 'none';
+    const init = typed('scoreline init price.onnx orders');
+    expect(init).toContain('to score   500 rows in 1 partition\n');
+    expect(typed(next(init, 'next'))).toContain('500 = 500 scored + 0 quarantined + 0 filtered');
+    const page = typed(next(init, 'then')).trim();
+    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*500 rows/);
+    expect(typed(next(init, 'next'))).toContain('nothing to do: 1 partition up to date, 500 rows');
   });
 
   it('holds the program and its licence, and neither tests nor fixtures', () => {
