@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compileTrees, startTrees } from '../dist/trees/engine.js';
+import { compileTrees, startUnit } from '../dist/trees/engine.js';
 import { madeUpColumns } from '../dist/trees/made-up.js';
 
 const ort = createRequire(import.meta.url)('onnxruntime-node');
@@ -60,21 +60,23 @@ async function compare(name) {
   const model = compileTrees(path);
   if (typeof model === 'string') throw new Error(`${name}: ${model}`);
   const compileMs = cpuMs() - started;
-  const trees = startTrees(model);
+  const trees = startUnit(model.units[0]);
+  const { program, features, outputs } = trees.unit;
   const session = await sessionOf(path);
   const width = session.inputMetadata[0].shape[1];
-  const columns = drawColumns(model.program, width);
-  const [wanted] = [...model.outputs].find(([, kind]) => kind === 'scores');
-  const feed = { [model.input]: feedOf(columns) };
+  const columns = drawColumns(program, width);
+  const [value] = [...outputs].find(([, { kind }]) => kind === 'scores');
+  const [wanted] = [...model.outputs].find(([, each]) => each === value);
+  const feed = { [features.columns[0].value]: feedOf(columns) };
   const asked = columns.map((values) => ({ values, stride: 1, offset: 0 }));
-  const scores = new Float32Array(TREES_ROWS * model.program.finish.width);
-  const request = { rows: TREES_ROWS, wanted: [wanted], allocate: () => scores };
+  const scores = new Float32Array(TREES_ROWS * program.finish.width);
+  const request = { rows: TREES_ROWS, wanted: [value], allocate: () => scores };
   const figures = { runtime: [], trees: [], ratio: [] };
   for (let round = -1; round < Number(options.rounds); round++) {
     const first = cpuMs();
     const expected = (await session.run(feed, [wanted]))[wanted].data;
     const second = cpuMs();
-    trees.score(asked, request);
+    trees.score((feature) => asked[feature], request);
     const third = cpuMs();
     for (let i = 0; i < expected.length; i++) {
       if (!Object.is(expected[i], scores[i])) throw new Error(`${name}: value ${i} differs`);
@@ -84,7 +86,7 @@ async function compare(name) {
     figures.trees.push((1000 * TREES_ROWS) / (third - second));
     figures.ratio.push(figures.trees.at(-1) / figures.runtime.at(-1));
   }
-  const { trees: count, leaves } = model.program;
+  const { trees: count, leaves } = model;
   const ratio = `${median(figures.ratio).toFixed(1)} (${Math.min(...figures.ratio).toFixed(1)}–${Math.max(...figures.ratio).toFixed(1)})`;
   return [
     name,

@@ -20,6 +20,7 @@ const ORDER = `
   base/protobuf.ts
   base/onnx-file.ts
   base/onnx-graph.ts
+  base/onnx-part.ts
   base/onnx-attribute.ts
   base/onnx-tensor.ts
   base/onnx-rewrite.ts
@@ -112,13 +113,17 @@ const ORDER = `
   trees/floats.ts
   trees/ensemble.ts
   trees/ensemble5.ts
-  trees/cut.ts
   trees/conditions.ts
   trees/shapes.ts
   trees/buckets.ts
   trees/finish.ts
   trees/program.ts
   trees/kernel.ts
+  trees/views.ts
+  trees/cut.ts
+  trees/merge.ts
+  trees/fill.ts
+  trees/labels.ts
   trees/engine.ts
   trees/made-up.ts
   trees/exp-probe.ts
@@ -130,6 +135,7 @@ const ORDER = `
   worker/open-sizes.ts
   worker/casts.ts
   worker/features.ts
+  worker/trees-load.ts
   worker/model-run.ts
   worker/trees.ts
   worker/bisect.ts

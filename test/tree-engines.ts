@@ -1,7 +1,8 @@
 /** Scores rows with the engine for tree ensembles and with ONNX Runtime on one thread. */
-import { Session } from '../src/base/onnx.js';
-import { compileTrees, startTrees } from '../src/trees/engine.js';
-import { type Floats, zeros } from '../src/trees/floats.js';
+import { Session, type TensorValues } from '../src/base/onnx.js';
+import type { Floats } from '../src/trees/floats.js';
+import { treesAsSession } from '../src/worker/trees.js';
+import { loadTrees } from '../src/worker/trees-load.js';
 
 /** What came of it: how many values were compared, how many differ in a bit (a NaN is a NaN), or why there is nothing to compare. */
 export interface Comparison {
@@ -11,39 +12,53 @@ export interface Comparison {
   readonly refused?: string;
 }
 
-/** Compares all outputs of a model for rows of `features` floats. */
+/** Compares all outputs of a model that the trees give, for rows of `features` numbers in its one input. */
 export async function compareEngines(
   path: string,
   x: Floats,
   features: number,
 ): Promise<Comparison> {
-  const model = compileTrees(path);
-  if (typeof model === 'string') return { values: 0, different: 0, unsupported: model };
-  const rows = x.length / features;
-  const wanted = [...model.outputs.keys()];
-  // The model's input may be of the other width than the ensemble: both engines get the same.
-  const fed = model.element === 'float64' ? Float64Array.from(x) : Float32Array.from(x);
-  const columns = Array.from({ length: features }, (_, offset) => {
-    return { values: fed, stride: features, offset };
+  return compareFeeds(path, ({ inputs: [input] }) => {
+    const rows = x.length / features;
+    const fed = { float32: Float32Array, float64: Float64Array, int32: Int32Array };
+    const { name, element } = input!;
+    const values =
+      element === 'int64'
+        ? BigInt64Array.from(x, (value) => BigInt(Math.trunc(value)))
+        : fed[element as keyof typeof fed].from(x);
+    return new Map([[name, { element: element!, shape: [rows, features], values }]]);
   });
-  const got = startTrees(model).score(columns, { rows, wanted, allocate: zeros });
-  let session: Session;
+}
+
+/** Compares all outputs of a model that the trees give, for what `feedsOf` makes of its signature. */
+export async function compareFeeds(
+  path: string,
+  feedsOf: (session: Session) => Map<string, TensorValues>,
+): Promise<Comparison> {
+  const trees = await loadTrees(path);
+  if (typeof trees === 'string') return { values: 0, different: 0, unsupported: trees };
+  let session: Session | undefined;
   try {
-    session = await Session.open(path, 'trees.onnx', 'cpu');
-  } catch (error) {
-    return { values: 0, different: 0, refused: String(error) };
+    session = await Session.open(path, 'trees.onnx', 'cpu').catch(() => undefined);
+    if (session === undefined) return { values: 0, different: 0, refused: 'when it is loaded' };
+    const feeds = feedsOf(session);
+    const wanted = [...trees.model.outputs.keys()];
+    const got = await treesAsSession(trees).run(feeds, wanted);
+    const expected = await session.run(feeds, wanted);
+    let values = 0;
+    let different = 0;
+    for (const name of wanted) {
+      const mine = got.get(name)!;
+      const theirs = expected.get(name)!;
+      const kinds = [mine, theirs].map(({ element, shape }) => `${element} ${shape}`);
+      if (kinds[0] !== kinds[1]) throw new Error(`${name}: ${kinds.join(', not ')}`);
+      values += theirs.values.length;
+      for (let i = 0; i < theirs.values.length; i++)
+        if (!Object.is(mine.values[i], theirs.values[i])) different++;
+    }
+    return { values, different };
+  } finally {
+    await session?.close();
+    await trees.close();
   }
-  const feed = { element: model.element, shape: [rows, features], values: fed };
-  const expected = await session.run(new Map([[model.input, feed]]), wanted);
-  let values = 0;
-  let different = 0;
-  for (const name of wanted) {
-    const mine = got.get(name)!.values;
-    const theirs = expected.get(name)!.values;
-    if (mine.length !== theirs.length) throw new Error(`${name}: ${mine.length} values`);
-    values += theirs.length;
-    for (let i = 0; i < theirs.length; i++) if (!Object.is(mine[i], theirs[i])) different++;
-  }
-  await session.close();
-  return { values, different };
 }

@@ -108,7 +108,8 @@ export function attributeInt(bytes: Uint8Array): bigint | undefined {
   return value;
 }
 
-function bigVarint(bytes: Uint8Array, start: number, end: number): bigint {
+/** A number of variable length of 64 bits, with its sign. */
+export function bigVarint(bytes: Uint8Array, start: number, end: number): bigint {
   let value = 0n;
   for (let at = end - 1; at >= start; at--) value = (value << 7n) | BigInt(bytes[at]! & 0x7f);
   return BigInt.asIntN(64, value);

@@ -94,31 +94,22 @@ export class Session {
     }
     try {
       const rewritten = rewrittenIfNeeded(path);
-      const options: InferenceSession.SessionOptions = {
-        executionProviders: [device],
-        intraOpNumThreads: 1,
-        interOpNumThreads: 1,
-        executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
-        logSeverityLevel: 3,
-      };
-      if (rewritten === undefined) {
-        const session = await InferenceSession.create(path, options);
-        return new Session(session, device, new Map());
-      }
-      // Bytes have no folder: this names the one where external data lie.
-      const folder = dirname(resolve(path));
-      const session = await InferenceSession.create(rewritten.bytes, {
-        ...options,
-        extra: { session: { model_external_initializers_file_folder_path: folder } },
-      });
-      return new Session(session, device, rewritten.labels);
+      const session =
+        rewritten === undefined
+          ? await InferenceSession.create(path, optionsFor(device))
+          : await createFrom(rewritten.bytes, path, device);
+      return new Session(session, device, rewritten?.labels ?? new Map());
     } catch (error) {
       const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
       throw new ScorelineError('model', `${subject}: ${runtimeMessage(error, path, shownAs)}`, {
         cause: error,
       });
     }
+  }
+
+  /** Loads a part of the model at `path`, on the CPU and otherwise as `open` does. Throws ONNX Runtime's own error. */
+  static async openPart(bytes: Uint8Array, path: string): Promise<Session> {
+    return new Session(await createFrom(bytes, path, 'cpu'), 'cpu', new Map());
   }
 
   /** Runs one batch and returns the outputs asked for. Throws ONNX Runtime's own error. */
@@ -140,6 +131,26 @@ export class Session {
   async close(): Promise<void> {
     await this.session.release();
   }
+}
+
+function optionsFor(device: Device): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  };
+}
+
+/** A session of bytes, which have no folder: of those at `path` it is that where external data lie. */
+function createFrom(bytes: Uint8Array, path: string, device: Device): Promise<InferenceSession> {
+  const folder = dirname(resolve(path));
+  return InferenceSession.create(bytes, {
+    ...optionsFor(device),
+    extra: { session: { model_external_initializers_file_folder_path: folder } },
+  });
 }
 
 /** The model without its ZipMaps. What cannot be read is left to ONNX Runtime, which says what is wrong. */
@@ -177,6 +188,27 @@ const TENSOR_ELEMENTS: readonly TensorElement[] = [
   'float64',
   'float16',
 ];
+
+/** The number of an element type in TensorProto.DataType. */
+export function elementType(element: TensorElement): number {
+  return ELEMENT_TYPES[element];
+}
+
+const ELEMENT_TYPES: Readonly<Record<TensorElement, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  utf8: 8,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+};
 
 function valuesOf(value: unknown): TensorValues {
   if (!(value instanceof Tensor)) throw new TypeError('an output is not a tensor');

@@ -64,14 +64,15 @@ function obstacleTo({
   const { trees } = model;
   if ('why' in trees) return trees.why;
   if (scoring.device !== 'cpu') return `the model runs on ${scoring.device}`;
-  const [input] = scoring.inputs;
-  if (input === undefined || scoring.inputs.length > 1 || input.name !== trees.input)
-    return `the model has ${scoring.inputs.length} inputs`;
-  if (input.element !== trees.element) return `the input is ${input.element}`;
-  if (input.rank !== 2) return `the input has ${input.rank} dimensions`;
-  const width = input.list === undefined ? input.columns.length : (input.list[0] ?? 0);
-  if (width <= trees.lastFeature)
-    return `it uses feature ${trees.lastFeature} of ${width === 0 ? 'an open number' : width}`;
+  for (const { name, element, lastColumn } of trees.inputs) {
+    const input = scoring.inputs.find((each) => each.name === name);
+    if (input === undefined) return `the input "${shown(name)}" is not fed`;
+    if (input.element !== element) return `the input is ${input.element}`;
+    if (input.rank !== 2) return `the input has ${input.rank} dimensions`;
+    const width = input.list === undefined ? input.columns.length : (input.list[0] ?? 0);
+    if (width <= lastColumn)
+      return `it uses feature ${lastColumn} of ${width === 0 ? 'an open number' : width}`;
+  }
   const missing = publishing.columns.find(({ output }) => !trees.outputs.includes(output));
   return missing && `the trees do not give the output "${shown(missing.output)}"`;
 }

@@ -37,13 +37,18 @@ export interface ModelFacts {
 export interface TreesFacts {
   readonly trees: number;
   readonly leaves: number;
-  /** The input that it looks at, what it holds, and the greatest number of a feature in it that is used. */
-  readonly input: string;
-  readonly element: 'float32' | 'float64';
-  readonly lastFeature: number;
+  /** The inputs that the trees look at themselves: what each holds, and the greatest number of a column of it that they use. */
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly element: 'float32' | 'float64' | 'int64' | 'int32';
+    readonly lastColumn: number;
+  }[];
+  /** How many nodes ONNX Runtime runs before the trees, and how many behind them. */
+  readonly before: number;
+  readonly behind: number;
   /** The outputs that it gives. */
   readonly outputs: readonly string[];
-  /** The rows that both engines score before a run relies on it, besides those of the run. */
+  /** What both engines score before a run relies on it, besides rows of the run, in rows for all trees. */
   readonly madeUpRows: number;
 }
 

@@ -18,10 +18,15 @@ export async function settleEngine(
   const choice = chooseEngine(prepared.job.run.engine, rows, prepared);
   if (choice.engine === 'onnxruntime') return choice;
   try {
-    const { rows: checked, difference } = await check();
-    return difference === undefined
-      ? { engine: 'trees', why: `${grouped(checked)} rows had the bits of ONNX Runtime` }
-      : { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
+    const { rows: checked, difference, slower } = await check();
+    if (difference !== undefined)
+      return { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
+    if (slower !== undefined && prepared.job.run.engine === 'auto') {
+      const [trees, runtime] = [slower.trees, slower.runtime].map((ms) => ms.toPrecision(2));
+      const why = `the trees, and what is around them, took ${trees} ms for the first rows, ONNX Runtime ${runtime} ms`;
+      return { engine: 'onnxruntime', why };
+    }
+    return { engine: 'trees', why: `${grouped(checked)} rows had the bits of ONNX Runtime` };
   } catch (error) {
     // Whatever is wrong with a file or the model, scoring says it better, and of which unit.
     const isTheirs = error instanceof ScorelineError || error instanceof WorkerDied;

@@ -1,28 +1,145 @@
-/** A tree ensemble that scores rows, with the bits that ONNX Runtime gives. */
-import { withOnnxGraph } from '../base/onnx-graph.js';
+/** A model's tree ensembles, which score rows with the bits that ONNX Runtime gives, and the parts of the model around them. */
+import { type GraphNode, withOnnxGraph } from '../base/onnx-graph.js';
+import { type ModelPart, partOf } from '../base/onnx-part.js';
 import { Malformed } from '../base/protobuf.js';
-import { cutGraph } from './cut.js';
-import { Unsupported } from './ensemble.js';
+import { type CutEnsemble, cutGraph, ensembleOf } from './cut.js';
+import { type Ensemble, Unsupported } from './ensemble.js';
+import { type FeatureColumn, fillColumn } from './fill.js';
 import type { Floats, Precision } from './floats.js';
 import { startKernel } from './kernel.js';
+import { findClasses, labelsOf } from './labels.js';
+import { type MergedEnsemble, mergedOf, mergeEnsembles } from './merge.js';
 import { BLOCK_ROWS, buildProgram, type Program } from './program.js';
+import { elementNumber, type FeatureElement, type FeatureView } from './views.js';
 
-/** A model that this engine can score. */
-export interface TreeModel {
+/** What a value of a unit is: a classifier's label, or some columns of the scores. */
+export type UnitOutput =
+  | { readonly kind: 'label' }
+  | { readonly kind: 'scores'; readonly start: number; readonly width: number };
+
+/** Trees that are run together: one ensemble, or some that look at the same features. */
+export interface TreeUnit {
   readonly program: Program;
-  /** The model's input that the trees look at, and what its elements are. */
-  readonly input: string;
-  readonly element: Precision;
-  /** The outputs that it can give, and what each is. */
-  readonly outputs: ReadonlyMap<string, 'label' | 'scores'>;
+  readonly features: FeatureView;
+  /** By the names of the values that its nodes make. */
+  readonly outputs: ReadonlyMap<string, UnitOutput>;
   readonly labels: readonly bigint[] | readonly string[] | undefined;
+  /** Its nodes by their places in the graph, and what they take. */
+  readonly nodes: readonly number[];
+  readonly taken: FeatureElement;
 }
 
-/** A column of values: row r is `values[r * stride + offset]`. */
-export interface FloatColumn {
-  readonly values: Floats;
-  readonly stride: number;
-  readonly offset: number;
+/** A model that this engine can score, with ONNX Runtime for the parts around. */
+export interface TreeModel {
+  readonly units: readonly TreeUnit[];
+  readonly before: ModelPart | undefined;
+  readonly behind: ModelPart | undefined;
+  /** The model's outputs that can be given, and the value that each is. */
+  readonly outputs: ReadonlyMap<string, string>;
+  readonly trees: number;
+  readonly leaves: number;
+}
+
+/** What is known of the values between the parts of a model: what elements they hold, undefined where none that features may be. */
+export type MadeTypes = ReadonlyMap<string, FeatureElement | undefined>;
+
+/**
+ * Compiles the model in a file; a text says why this engine cannot score it. What a part makes for an ensemble is taken for 32-bit
+ * floats unless `types` says otherwise. Throws the errors of the file system.
+ */
+export function compileTrees(path: string, types: MadeTypes = new Map()): TreeModel | string {
+  try {
+    return withOnnxGraph(path, (graph) => {
+      const known = new Map<GraphNode, { precision: Precision; ensemble: Ensemble }>();
+      const read = (node: GraphNode, precision: Precision): Ensemble => {
+        const before = known.get(node);
+        if (before?.precision === precision) return before.ensemble;
+        const ensemble = ensembleOf(node, precision);
+        known.set(node, { precision, ensemble });
+        return ensemble;
+      };
+      const left = new Map<GraphNode, string>();
+      for (;;) {
+        const { ensembles, before, behind, outputs } = cutGraph(graph, { left, types, read });
+        const built = mergeEnsembles(ensembles).map((merged) => buildUnit(merged, left));
+        // Of what cannot be built, ONNX Runtime takes over: that may move other nodes from part to part.
+        if (built.includes(undefined)) continue;
+        const units = (built as BuiltUnit[]).map((each) => unitOf(each, graph.nodes));
+        const sum = (count: (program: Program) => number): number =>
+          units.reduce((total, { program }) => total + count(program), 0);
+        return {
+          units,
+          before,
+          behind,
+          outputs,
+          trees: sum(({ trees }) => trees),
+          leaves: sum(({ leaves }) => leaves),
+        };
+      }
+    });
+  } catch (error) {
+    if (error instanceof Unsupported) return error.message;
+    if (error instanceof Malformed) return `the graph cannot be read: ${error.message}`;
+    throw error;
+  }
+}
+
+interface BuiltUnit {
+  readonly merged: MergedEnsemble;
+  readonly program: Program;
+}
+
+/** Builds the program; where that cannot be, says of at least one of its nodes why. */
+function buildUnit(merged: MergedEnsemble, left: Map<GraphNode, string>): BuiltUnit | undefined {
+  try {
+    return { merged, program: buildProgram(merged.ensemble) };
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error;
+    const singles = merged.parts.length === 1 ? [] : merged.parts;
+    const bad = singles.filter((part) => buildUnit(mergedOf([part]), left) === undefined);
+    // Where each can be built, but not all together, none is.
+    if (bad.length === 0) for (const { node } of merged.parts) left.set(node, error.message);
+    return undefined;
+  }
+}
+
+function unitOf(
+  { merged: { parts, starts }, program }: BuiltUnit,
+  nodes: readonly GraphNode[],
+): TreeUnit {
+  const [first] = parts as [CutEnsemble];
+  const outputs = new Map<string, UnitOutput>();
+  for (const [index, part] of parts.entries()) {
+    const { finish } = program;
+    const width = parts.length === 1 ? finish.width : part.ensemble.targetCount;
+    for (const [value, kind] of part.outputs)
+      outputs.set(value, kind === 'label' ? { kind } : { kind, start: starts[index]!, width });
+  }
+  return {
+    program,
+    features: first.features.view,
+    taken: first.features.taken,
+    outputs,
+    labels: first.ensemble.labels,
+    nodes: parts.map(({ node }) => nodes.indexOf(node)),
+  };
+}
+
+/** The nodes of a unit as a model of their own: `inputs` all take the same matrix of so many columns. */
+export function aloneModel(
+  path: string,
+  { nodes, outputs, taken }: TreeUnit,
+  width: number,
+): { readonly bytes: Uint8Array; readonly inputs: readonly string[] } {
+  return withOnnxGraph(path, (graph) => {
+    const own = nodes.map((index) => graph.nodes[index]!);
+    const { bytes, inputs, crossing } = partOf(graph, own, [...outputs.keys()]);
+    const type = { element: elementNumber(taken), shape: [null, width] };
+    return {
+      bytes: bytes(new Map(crossing.map((name) => [name, type]))),
+      inputs: [...inputs, ...crossing],
+    };
+  });
 }
 
 /** The values of an output: `width` a row, row-major. */
@@ -32,131 +149,77 @@ export interface TreeOutput {
   readonly values: Floats | BigInt64Array | string[];
 }
 
-/** Compiles the model in a file; a text says why this engine cannot score it. Throws the errors of the file system. */
-export function compileTrees(path: string): TreeModel | string {
-  try {
-    return withOnnxGraph(path, (graph) => {
-      const { ensemble, input, element, outputs } = cutGraph(graph);
-      const program = buildProgram(ensemble);
-      const { label } = program.finish;
-      const given = new Map(outputs);
-      for (const [name, kind] of outputs) {
-        if (kind === 'label' && typeof label === 'string') given.delete(name);
-      }
-      if (given.size === 0) throw new Unsupported(String(label));
-      return { program, input, element, outputs: given, labels: ensemble.labels };
-    });
-  } catch (error) {
-    if (error instanceof Unsupported) return error.message;
-    if (error instanceof Malformed) return `the graph cannot be read: ${error.message}`;
-    throw error;
-  }
-}
-
 /** What is to be scored, and where numbers go. */
 export interface TreeRequest {
   readonly rows: number;
-  /** Names of outputs. */
+  /** Names of values of the unit. */
   readonly wanted: readonly string[];
   /** Gives an array of this length. */
   readonly allocate: (element: Precision, length: number) => Floats;
 }
 
-/** A model that is ready to run. */
-export interface TreeScorer {
-  readonly model: TreeModel;
-  /** Scores rows; `columns` are numbered as the model numbers its features. */
+/** A unit that is ready to run. */
+export interface UnitScorer {
+  readonly unit: TreeUnit;
+  /** Scores rows; `column` gives the column of each feature that the unit looks at, as the ensemble numbers them. */
   readonly score: (
-    columns: readonly FloatColumn[],
+    column: (feature: number) => FeatureColumn,
     request: TreeRequest,
   ) => Map<string, TreeOutput>;
 }
 
-/** Makes a compiled model ready to run. Throws where WebAssembly is not to be had. */
-export function startTrees(model: TreeModel): TreeScorer {
-  const { program, outputs, labels } = model;
+/** Makes a unit ready to run. Throws where WebAssembly is not to be had. */
+export function startUnit(unit: TreeUnit): UnitScorer {
+  const { program, outputs, labels } = unit;
   const kernel = startKernel(program);
   const { finish, features } = program;
-  const score: TreeScorer['score'] = (columns, { rows, wanted, allocate }) => {
-    const kinds = wanted.map((name) => outputs.get(name));
-    const scores = kinds.includes('scores')
-      ? allocate(program.output, rows * finish.width)
-      : undefined;
-    const classes = kinds.includes('label') ? new Uint32Array(rows) : undefined;
+  const score: UnitScorer['score'] = (column, { rows, wanted, allocate }) => {
+    const columns = features.map(column);
+    const asked = wanted.map((name) => {
+      const output = outputs.get(name);
+      if (output === undefined) throw new RangeError(`the trees have no value "${name}"`);
+      const values =
+        output.kind === 'scores' ? allocate(program.output, rows * output.width) : undefined;
+      return { name, output, values };
+    });
+    const isLabelWanted = asked.some(({ output }) => output.kind === 'label');
+    const classes = isLabelWanted ? new Uint32Array(rows) : undefined;
     for (let start = 0; start < rows; start += BLOCK_ROWS) {
       const count = Math.min(BLOCK_ROWS, rows - start);
-      for (const [index, feature] of features.entries()) {
-        fillColumn(kernel.inputs[index]!, columns[feature]!, start, count);
-      }
+      for (const [index, each] of columns.entries())
+        fillColumn(kernel.inputs[index]!, each, start, count);
       kernel.run(count);
-      const done =
-        count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * finish.width);
-      scores?.set(done, start * finish.width);
+      for (const { output, values } of asked) {
+        if (output.kind === 'label' || values === undefined) continue;
+        if (output.width === finish.width) {
+          values.set(kernel.outputs.subarray(0, count * finish.width), start * finish.width);
+        } else takeColumns(kernel.outputs, finish.width, { ...output, values, row: start, count });
+      }
       if (classes !== undefined)
         findClasses(program, kernel.scores, classes.subarray(start, start + count));
     }
-    const results = new Map<string, TreeOutput>();
-    for (const [index, name] of wanted.entries()) {
-      if (kinds[index] === undefined) throw new RangeError(`the trees have no output "${name}"`);
-      results.set(
+    return new Map(
+      asked.map(({ name, output, values }): [string, TreeOutput] => [
         name,
-        kinds[index] === 'scores'
-          ? { element: program.output, width: finish.width, values: scores! }
+        output.kind === 'scores'
+          ? { element: program.output, width: output.width, values: values! }
           : labelsOf(program, classes!, labels!),
-      );
-    }
-    return results;
+      ]),
+    );
   };
-  return { model, score };
+  return { unit, score };
 }
 
-/** Copies rows of a column. Between the precisions this rounds to the nearest, as a Cast does. */
-function fillColumn(
-  target: Floats,
-  { values, stride, offset }: FloatColumn,
-  start: number,
-  count: number,
+/** Copies some columns of a block of finished rows. */
+function takeColumns(
+  from: Floats,
+  stride: number,
+  to: { start: number; width: number; values: Floats; row: number; count: number },
 ): void {
-  if (stride === 1) {
-    target.set(values.subarray(start + offset, start + offset + count));
-    return;
+  const { start, width, values, row, count } = to;
+  for (let column = 0; column < width; column++) {
+    let at = row * width + column;
+    let source = start + column;
+    for (let i = 0; i < count; i++, at += width, source += stride) values[at] = from[source]!;
   }
-  for (let row = 0; row < count; row++) target[row] = values[(start + row) * stride + offset]!;
-}
-
-function findClasses(
-  { finish: { label } }: Program,
-  scores: readonly Floats[],
-  classes: Uint32Array,
-): void {
-  if (label === undefined || typeof label === 'string') return;
-  if (label.by === 'threshold') {
-    const column = scores[label.column]!;
-    for (let row = 0; row < classes.length; row++)
-      classes[row] = column[row]! > label.threshold ? 1 : 0;
-    return;
-  }
-  for (let row = 0; row < classes.length; row++) {
-    let best = 0;
-    for (let k = 1; k < scores.length; k++) if (scores[k]![row]! > scores[best]![row]!) best = k;
-    classes[row] = best;
-  }
-}
-
-function labelsOf(
-  { finish: { label } }: Program,
-  classes: Uint32Array,
-  labels: readonly bigint[] | readonly string[],
-): TreeOutput {
-  const isLiteral = typeof label === 'object' && label.by === 'threshold' && label.literal;
-  if (typeof labels[0] === 'string') {
-    const values = Array.from(classes, (each) => String(labels[each]));
-    return { element: 'utf8', width: 1, values };
-  }
-  const values = new BigInt64Array(classes.length);
-  for (let row = 0; row < classes.length; row++) {
-    const each = classes[row]!;
-    values[row] = isLiteral ? BigInt(each) : (labels[each] as bigint);
-  }
-  return { element: 'int64', width: 1, values };
 }

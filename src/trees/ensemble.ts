@@ -134,7 +134,7 @@ const AS_TENSOR = /_as_tensor$/;
 export function floatTensor(name: string, attribute: Uint8Array): Floats {
   const encoded = attributeTensor(attribute);
   const tensor = encoded === undefined ? undefined : tensorOf(encoded);
-  if (tensor === undefined || tensor instanceof Uint8Array)
+  if (!(tensor instanceof Float32Array || tensor instanceof Float64Array))
     throw new Unsupported(`${name} is no tensor of floats in the model`);
   return tensor;
 }

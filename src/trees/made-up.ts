@@ -1,6 +1,7 @@
 /** Rows made up of an ensemble's thresholds: what decides whether a comparison is right to the last bit. */
 import { after, before, type Floats, type Precision, zeros } from './floats.js';
 import type { Program } from './program.js';
+import type { FeatureElement } from './views.js';
 
 const SPECIAL = [
   Number.NaN,
@@ -57,6 +58,34 @@ export function madeUpColumns(program: Made): Floats[] {
     }
     return column;
   });
+}
+
+/**
+ * Some of those rows as a matrix, row-major, which may be wider than the program's features: from row `start` on, and again from
+ * the first where they end. Whole numbers lie on either side of what they are made of.
+ */
+export function madeUpMatrix(
+  { features }: Pick<Program, 'features'>,
+  columns: readonly Floats[],
+  wanted: { element: FeatureElement; start: number; rows: number; width: number },
+): Floats | BigInt64Array | Int32Array {
+  const { element, start, rows, width } = wanted;
+  const numbers = zeros('float64', rows * width);
+  const total = columns[0]?.length ?? 0;
+  for (const [index, feature] of features.entries()) {
+    for (let row = 0; row < rows; row++)
+      numbers[row * width + feature] = columns[index]![(start + row) % total]!;
+  }
+  if (element === 'float64') return numbers;
+  if (element === 'float32') return Float32Array.from(numbers);
+  const limit = element === 'int64' ? 2 ** 63 : 2 ** 31;
+  const whole = (x: number, i: number): number => {
+    if (!(x > -limit && x < limit - 1)) return 0;
+    return Math.floor(i / width) % 2 === 0 ? Math.floor(x) : Math.ceil(x);
+  };
+  return element === 'int64'
+    ? BigInt64Array.from(numbers, (x, i) => BigInt(whole(x, i)))
+    : Int32Array.from(numbers, whole);
 }
 
 /** The first number from `start` on that has no divisor in common with `length`: its multiples pass through all remainders. */

@@ -8,7 +8,6 @@ import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
 import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
-import type { TreeScorer } from '../trees/engine.js';
 import {
   type CheckExpression,
   type CheckKey,
@@ -20,6 +19,7 @@ import {
 } from './protocol.js';
 import { checkUnchanged, failedSql, segmentSql, segmentsOf, unifyColumns } from './read.js';
 import { describeTrees } from './trees.js';
+import type { LoadedTrees } from './trees-load.js';
 import { trial } from './trial.js';
 
 /** Hashes and loads a model, runs it once on made-up rows, and says what it takes and gives. Throws `model`. */
@@ -53,7 +53,7 @@ export async function describeModel(
       .map(({ name }) => name),
     outputs: await trial(session, ask.columns, onTrial),
     rowwise: isRowwise(file),
-    trees: describeTrees(openTrees(ask.path)),
+    trees: describeTrees(await openTrees(ask.path)),
   };
 }
 
@@ -65,7 +65,7 @@ function isShapeless(file: OnnxFile, { name, element }: TensorSpec): boolean {
 /** What a worker lends to look at a model with. */
 export interface ModelTools {
   readonly openSession: OpenSession;
-  readonly openTrees: (path: string) => TreeScorer | string;
+  readonly openTrees: (path: string) => Promise<LoadedTrees | string>;
 }
 
 /** Loads a model, or hands out the one that is loaded. */

@@ -14,16 +14,16 @@ import {
 } from '../explain/sample-file.js';
 import type { Scores } from '../explain/targets.js';
 import type { OutputBinding } from '../plan/predictions.js';
-import type { TreeScorer } from '../trees/engine.js';
 import { inferBatch } from './infer.js';
 import type { InferenceOptions, OutputColumn } from './model-run.js';
 import type { ExplainAnswer, ExplainOrder, ExplainOrderSide } from './protocol.js';
-import { treesAsSession } from './trees.js';
+import { areTreesAlone, treesAsSession } from './trees.js';
+import type { LoadedTrees } from './trees-load.js';
 
 /** What a worker lends. */
 export interface ExplainTools {
   /** The engine for tree ensembles with a model, or why it cannot run it. */
-  readonly openTrees: (path: string) => TreeScorer | string;
+  readonly openTrees: (path: string) => Promise<LoadedTrees | string>;
   /** Told before each call of a model. */
   readonly onAlive: () => void;
 }
@@ -159,10 +159,12 @@ async function openModel(
   loaded: LoadedSide,
   tools: ExplainTools,
 ): Promise<OpenModel> {
-  const trees = tools.openTrees(model.path);
+  const trees = await tools.openTrees(model.path);
   const wanted = loaded.columns.map(({ output }) => output);
   if (typeof trees !== 'string' && wanted.every((name) => trees.model.outputs.has(name))) {
-    const own = modelOf(model.key, loaded, { trees, session: treesAsSession(trees) }, tools);
+    const alone = areTreesAlone(trees, wanted) ? trees : undefined;
+    const engine = { trees: alone, session: treesAsSession(trees) };
+    const own = modelOf(model.key, loaded, engine, tools);
     if (await saysTheSame(own, loaded))
       return { model: own, notes: [], close: async () => undefined };
   }

@@ -173,5 +173,11 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
 function engineText(trees: ModelFacts['trees']): string {
   if ('why' in trees) return `onnxruntime (${shown(trees.why)})`;
   const [count, leaves] = [trees.trees, trees.leaves].map(grouped);
-  return `trees (${count} trees, ${leaves} leaves)`;
+  const { before, behind } = trees;
+  const around = [
+    ...(before > 0 ? [`${grouped(before)} ${before === 1 ? 'node' : 'nodes'} before`] : []),
+    ...(behind > 0 ? [`${grouped(behind)} ${behind === 1 ? 'node' : 'nodes'} behind`] : []),
+  ];
+  const parts = around.length === 0 ? '' : `; in onnxruntime ${around.join(' and ')}`;
+  return `trees (${count} trees, ${leaves} leaves${parts})`;
 }

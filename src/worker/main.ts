@@ -4,7 +4,6 @@ import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
 import { ScorelineError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import { devices, runtimeVersion, Session } from '../base/onnx.js';
-import type { TreeScorer } from '../trees/engine.js';
 import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
@@ -21,7 +20,7 @@ import {
 } from './protocol.js';
 import { scoreTask } from './score-task.js';
 import type { TaskTools } from './scoring.js';
-import { loadTrees } from './trees.js';
+import { type LoadedTrees, loadTrees } from './trees-load.js';
 
 // The parent says its own number: it may be gone before this process could ask the system for it.
 const watchdog = new Worker(new URL('./watchdog.js', import.meta.url), {
@@ -67,12 +66,14 @@ function openSession(model: { path: string; shownAs: string; device: string }): 
   return session.opened;
 }
 
-let trees: { readonly key: string; readonly opened: TreeScorer | string } | undefined;
+/** By path: that of the run, and where a change is explained that of the run before. */
+const trees = new Map<string, Promise<LoadedTrees | string>>();
 
 /** The model in the engine for tree ensembles, or why that cannot run it. */
-function openTrees(path: string): TreeScorer | string {
-  if (trees?.key !== path) trees = { key: path, opened: loadTrees(path) };
-  return trees.opened;
+function openTrees(path: string): Promise<LoadedTrees | string> {
+  const opened = trees.get(path) ?? loadTrees(path);
+  trees.set(path, opened);
+  return opened;
 }
 
 /** A session of the very model that was hashed: one that was replaced since would be stored under a wrong key. */
@@ -83,8 +84,8 @@ async function openHashed({ files, ...model }: HashedModel): Promise<Session> {
 }
 
 /** The same of the engine for tree ensembles: the parent asks for it only where it can run the model. */
-async function treesOfHashed({ files, path, shownAs }: HashedModel): Promise<TreeScorer> {
-  const opened = openTrees(path);
+async function treesOfHashed({ files, path, shownAs }: HashedModel): Promise<LoadedTrees> {
+  const opened = await openTrees(path);
   await checkModel(shownAs, files);
   if (typeof opened === 'string') throw new Error(`the trees of ${shownAs} do not load: ${opened}`);
   return opened;

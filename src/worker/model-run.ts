@@ -6,7 +6,7 @@ import { float16Numbers } from '../base/float16.js';
 import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import type { InputBinding } from '../plan/signature.js';
-import type { TreeScorer } from '../trees/engine.js';
+import type { LoadedTrees } from './trees-load.js';
 
 /** The values of one model output: `width` elements a row, row-major. */
 export interface OutputColumn {
@@ -18,8 +18,8 @@ export interface OutputColumn {
 /** How a model is to be run. */
 export interface InferenceOptions {
   readonly session: Pick<Session, 'run'>;
-  /** The engine for tree ensembles, where it runs the model: it takes columns as they are. */
-  readonly trees?: TreeScorer | undefined;
+  /** The engine for tree ensembles, where it alone runs the model: it takes columns as they are. */
+  readonly trees?: LoadedTrees | undefined;
   readonly shownAs: string;
   readonly inputs: readonly InputBinding[];
   readonly outputs: readonly OutputBinding[];
@@ -44,6 +44,13 @@ export class ModelFailed extends ScorelineError {
   }
 }
 
+/** The engine for trees failed, which is no fault of a row's. */
+export class TreesFailed extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
 /** Scores `rows` rows, of `sent` that the model gets. Throws `ModelFailed`, or `model` when an output has not a row for each. */
 export async function runModel(
   options: InferenceOptions,
@@ -57,6 +64,7 @@ export async function runModel(
   try {
     results = await options.session.run(feeds, [...widths.keys()]);
   } catch (error) {
+    if (error instanceof TreesFailed) throw error;
     throw new ModelFailed(options.shownAs, error);
   }
   const outputs = new Map<string, OutputColumn>();

@@ -121,6 +121,8 @@ export interface ProbeAnswer {
 export interface TreesCheck {
   readonly rows: number;
   readonly difference: string | undefined;
+  /** Where parts of the model run in ONNX Runtime, and the whole there takes no longer: what the rows of the run took, in ms. */
+  readonly slower?: { readonly runtime: number; readonly trees: number };
 }
 
 /** Where the time of a task went, in ms. */

@@ -3,14 +3,14 @@ import { Arena } from '../base/columns.js';
 import type { Database } from '../base/duckdb.js';
 import { shown } from '../base/errors.js';
 import type { Session } from '../base/onnx.js';
-import type { TreeScorer } from '../trees/engine.js';
 import { type FeatureBatch, type FeaturesPlan, planFeatures, toFeatures } from './features.js';
 import type { InferenceOptions } from './model-run.js';
 import { withKnownSizes } from './open-sizes.js';
 import type { BatchPlace, OrderFile, TaskOrder } from './protocol.js';
 import { readBatches, type Segment, type SourceBatch, segmentsOf } from './read.js';
 import { withRowKey } from './sample.js';
-import { treesAsSession } from './trees.js';
+import { areTreesAlone, treesAsSession } from './trees.js';
+import type { LoadedTrees } from './trees-load.js';
 
 /** What a worker lends to an attempt. */
 export interface TaskTools {
@@ -18,7 +18,7 @@ export interface TaskTools {
   /** Loads the model, once a worker. */
   readonly session: () => Promise<Session>;
   /** The model in the engine for tree ensembles, once a worker. */
-  readonly trees: () => Promise<TreeScorer>;
+  readonly trees: () => Promise<LoadedTrees>;
   /** Told which batch the model gets before each call of it, and after each batch (null) how many rows are done with it. */
   readonly onProgress: (rows: number, batch: BatchPlace | null) => void;
 }
@@ -82,12 +82,16 @@ export async function openTask(
 }
 
 async function modelFor(
-  { engine }: TaskOrder,
+  { engine, publishing }: TaskOrder,
   tools: TaskTools,
 ): Promise<Pick<InferenceOptions, 'session' | 'trees'>> {
   if (engine === 'onnxruntime') return { session: await tools.session() };
   const trees = await tools.trees();
-  return { session: treesAsSession(trees), trees };
+  const wanted = publishing.columns.map(({ output }) => output);
+  return {
+    session: treesAsSession(trees),
+    trees: areTreesAlone(trees, wanted) ? trees : undefined,
+  };
 }
 
 function withLethal(order: TaskOrder, batch: TaskBatch, features: FeatureBatch): FeatureBatch {

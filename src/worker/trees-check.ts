@@ -4,15 +4,17 @@ import { join } from 'node:path';
 import { shown } from '../base/errors.js';
 import { removeTree } from '../base/files.js';
 import { Session, type TensorValues } from '../base/onnx.js';
-import { compileTrees, startTrees, type TreeScorer } from '../trees/engine.js';
+import { aloneModel, compileTrees, startUnit, type UnitScorer } from '../trees/engine.js';
 import { probeInput, probeModel } from '../trees/exp-probe.js';
 import { zeros } from '../trees/floats.js';
-import { madeUpColumns } from '../trees/made-up.js';
+import { madeUpColumns, madeUpMatrix } from '../trees/made-up.js';
+import { type FeatureElement, type FeaturePlace, placeOf } from '../trees/views.js';
 import { feedsOf } from './infer.js';
-import { ModelFailed, type OutputColumn, runModel } from './model-run.js';
+import { ModelFailed, type OutputColumn, runModel, TreesFailed } from './model-run.js';
 import type { TaskOrder, TreesCheck } from './protocol.js';
 import { openTask, segmentsOfTask, type TaskTools } from './scoring.js';
-import { scoreColumns, treesAsSession } from './trees.js';
+import { areTreesAlone, scoreColumns, treesAsSession } from './trees.js';
+import type { LoadedTrees } from './trees-load.js';
 
 /** Rows of the run that are scored by both. */
 const OWN_ROWS = 4096;
@@ -27,7 +29,7 @@ export async function checkTrees(order: TaskOrder, tools: TaskTools): Promise<Tr
   try {
     return await compareEngines(order, tools);
   } catch (error) {
-    if (!isTrap(error)) throw error;
+    if (!isTrap(error) && !(error instanceof TreesFailed)) throw error;
     return { rows: 0, difference: `the engine fails: ${error.message}` };
   }
 }
@@ -40,20 +42,23 @@ function isTrap(error: unknown): error is Error {
 async function compareEngines(order: TaskOrder, tools: TaskTools): Promise<TreesCheck> {
   const trees = await tools.trees();
   const session = await tools.session();
-  const wanted = [...new Set(order.publishing.columns.map(({ output }) => output))];
   const own = await checkOwnRows(order, tools, trees);
   if (own.difference !== undefined) return own;
-  const madeUp = await checkMadeUp(order, { session, trees, wanted });
-  const rows = own.rows + madeUp.rows;
-  if (madeUp.difference !== undefined) return { rows, difference: madeUp.difference };
-  const needsExp = trees.model.program.finish.needsExp;
-  return { rows, difference: needsExp ? await checkExp(order.temporaryFolder) : undefined };
+  let { rows } = own;
+  for (const scorer of trees.units) {
+    const madeUp = await checkMadeUp(order, { session, trees, scorer });
+    rows += madeUp.rows;
+    if (madeUp.difference !== undefined) return { rows, difference: madeUp.difference };
+  }
+  const needsExp = trees.units.some(({ unit }) => unit.program.finish.needsExp);
+  const difference = needsExp ? await checkExp(order.temporaryFolder) : undefined;
+  return { ...own, rows, difference };
 }
 
 async function checkOwnRows(
   order: TaskOrder,
   tools: TaskTools,
-  trees: TreeScorer,
+  trees: LoadedTrees,
 ): Promise<TreesCheck> {
   const { scoring } = order;
   const batchRows = scoring.fixedBatch ?? Math.min(scoring.batchRows, OWN_ROWS);
@@ -63,6 +68,10 @@ async function checkOwnRows(
     tools,
   );
   const inference = { ...task.inference, onAlive: () => undefined };
+  const wanted = inference.outputs.map(({ output }) => output);
+  const isAlone = areTreesAlone(trees, wanted);
+  const inParts = { ...inference, session: treesAsSession(trees) };
+  const clocks = { runtime: 0, trees: 0 };
   let rows = 0;
   for await (const batch of task.batches) {
     const features = task.features(batch);
@@ -70,53 +79,130 @@ async function checkOwnRows(
     if (bad.size === batch.rows) continue;
     // This also fills the bad rows, for both.
     const feeds = feedsOf(inference, features, batch.rows, bad);
-    try {
-      const sent = inference.fixedBatch ?? batch.rows;
-      const expected = await runModel(inference, feeds, sent, batch.rows);
-      const got = scoreColumns(inference, trees, features, batch.rows);
-      const difference = differenceOf(expected, got, { rows: batch.rows, what: 'row' });
-      if (difference !== undefined) return { rows, difference };
-    } catch (error) {
-      if (!(error instanceof ModelFailed)) throw error;
-      return { rows, difference: `ONNX Runtime refuses rows: ${error.said}` };
+    const sent = inference.fixedBatch ?? batch.rows;
+    const expect = (): Promise<Outputs> => runModel(inference, feeds, sent, batch.rows);
+    const score = async (): Promise<Outputs> =>
+      isAlone
+        ? scoreColumns(inference, trees, features, batch.rows)
+        : runModel(inParts, feeds, sent, batch.rows);
+    const expected = await expect().catch(refusal);
+    if (typeof expected === 'string')
+      return { rows, difference: `ONNX Runtime refuses rows: ${expected}` };
+    const got = await score().catch(refusal);
+    if (typeof got === 'string') return { rows, difference: `the trees refuse rows: ${got}` };
+    const difference = differenceOf(expected, got, { rows: batch.rows, what: 'row' });
+    if (difference !== undefined) return { rows, difference };
+    // The second time: the first is also that of compiling, and of taking memory.
+    if (!isAlone) {
+      clocks.runtime += await timeOf(expect);
+      clocks.trees += await timeOf(score);
     }
     rows += batch.rows;
     if (rows >= OWN_ROWS) break;
   }
-  return { rows, difference: undefined };
+  const isSlower = !isAlone && rows > 0 && clocks.trees >= clocks.runtime;
+  return { rows, difference: undefined, ...(isSlower ? { slower: clocks } : {}) };
+}
+
+type Outputs = Map<string, OutputColumn>;
+
+function refusal(error: unknown): string {
+  if (error instanceof ModelFailed) return error.said;
+  throw error;
+}
+
+/** How long a call takes, in ms: the shortest of some, because whatever else runs only adds to it. */
+async function timeOf(run: () => Promise<unknown>): Promise<number> {
+  let least = Infinity;
+  for (let i = 0; i < 3; i++) {
+    const started = performance.now();
+    await run();
+    least = Math.min(least, performance.now() - started);
+  }
+  return least;
 }
 
 interface Engines {
+  /** The whole model in ONNX Runtime. */
   readonly session: Session;
-  readonly trees: TreeScorer;
-  readonly wanted: readonly string[];
+  readonly trees: LoadedTrees;
+  readonly scorer: UnitScorer;
 }
 
-async function checkMadeUp({ scoring }: TaskOrder, engines: Engines): Promise<TreesCheck> {
-  const { session, trees, wanted } = engines;
-  const { program, input, element } = trees.model;
+/** Scores made-up rows with a unit and with its nodes in ONNX Runtime: with the whole model, where that is no more than these. */
+async function checkMadeUp(order: TaskOrder, engines: Engines): Promise<TreesCheck> {
+  const { session, trees, scorer } = engines;
+  const { unit } = scorer;
+  const whole = wholeInput(order, trees);
+  if (whole !== undefined) {
+    const declared = session.inputs.find(({ name }) => name === whole)?.shape[1];
+    const names = new Map(trees.model.outputs);
+    return compareMadeUp(scorer, { session, inputs: [whole], width: declared, names, order });
+  }
+  const width = 'open' in unit.features ? undefined : unit.features.columns.length;
+  const needed = width ?? (unit.program.features.at(-1) ?? 0) + 1;
+  const { bytes, inputs } = aloneModel(order.model.path, unit, needed);
+  const alone = await Session.openPart(bytes, order.model.path);
+  try {
+    const names = new Map([...unit.outputs.keys()].map((value) => [value, value]));
+    return await compareMadeUp(scorer, { session: alone, inputs, width: needed, names, order });
+  } finally {
+    await alone.close();
+  }
+}
+
+/** The one input of a model whose columns are the features of its one ensemble. */
+function wholeInput({ publishing }: TaskOrder, { model, units, before, behind }: LoadedTrees) {
+  const [first] = units;
+  if (first === undefined || units.length > 1 || before !== undefined || behind !== undefined)
+    return undefined;
+  if (publishing.columns.some(({ output }) => !model.outputs.has(output))) return undefined;
+  const { program, features } = first.unit;
+  const places = [0, ...program.features].map((feature) => placeOf(features, feature));
+  const [{ value }] = places as [FeaturePlace];
+  const isSame = places.every(
+    ({ value: other, column, element }, i) =>
+      other === value && column === [0, ...program.features][i] && element.startsWith('float'),
+  );
+  return isSame ? value : undefined;
+}
+
+interface Peer {
+  readonly session: Session;
+  /** The inputs that all take the same rows; how many columns they want, where that is known. */
+  readonly inputs: readonly string[];
+  readonly width: number | string | undefined;
+  /** The values of the unit by the names of the session's outputs. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly order: TaskOrder;
+}
+
+async function compareMadeUp({ unit, score }: UnitScorer, peer: Peer): Promise<TreesCheck> {
+  const { session, inputs, width: declared, names, order } = peer;
+  const { program } = unit;
   const columns = madeUpColumns(program);
   const total = columns[0]?.length ?? 0;
-  const binding = scoring.inputs.find(({ name }) => name === input);
-  const declared = session.inputs.find(({ name }) => name === input)?.shape[1];
-  const last = (program.features.at(-1) ?? -1) + 1;
+  const used = (program.features.at(-1) ?? -1) + 1;
+  const binding = order.scoring.inputs.find(({ name }) => name === inputs[0]);
   const width =
-    typeof declared === 'number' ? declared : Math.max(last, binding?.columns.length ?? 1);
-  const asSession = treesAsSession(trees);
-  const step = scoring.fixedBatch ?? BATCH_ROWS;
+    typeof declared === 'number' ? declared : Math.max(used, binding?.columns.length ?? 1);
+  const [first] = inputs.map((name) => session.inputs.find((input) => input.name === name));
+  const fixed = first?.shape[0];
+  const step = typeof fixed === 'number' ? fixed : BATCH_ROWS;
+  const element = first?.element as FeatureElement;
   for (let start = 0; start < total; start += step) {
-    const values = zeros(element, step * width);
-    for (const [index, feature] of program.features.entries()) {
-      for (let row = 0; row < step; row++) {
-        values[row * width + feature] = columns[index]![(start + row) % total]!;
-      }
-    }
-    const feeds = new Map<string, TensorValues>([
-      [input, { element, shape: [step, width], values }],
+    const matrix = madeUpMatrix(program, columns, { element, start, rows: step, width });
+    const feed: TensorValues = { element, shape: [step, width], values: matrix };
+    const expected = await session.run(new Map(inputs.map((name) => [name, feed])), [
+      ...names.keys(),
     ]);
-    const expected = await session.run(feeds, wanted);
-    const got = await asSession.run(feeds, wanted);
-    const difference = differenceOf(expected, got, { rows: step, what: 'made-up row' });
+    const got = score((offset) => ({ values: matrix, stride: width, offset }), {
+      rows: step,
+      wanted: [...new Set(names.values())],
+      allocate: zeros,
+    });
+    const mine = new Map([...names].map(([name, value]) => [name, got.get(value)!]));
+    const difference = differenceOf(expected, mine, { rows: step, what: 'made-up row' });
     if (difference !== undefined) return { rows: start, difference };
     // Between two calls of the model the worker shows that it is alive.
     await new Promise((resolve) => setImmediate(resolve));
@@ -139,7 +225,11 @@ async function checkExp(temporaryFolder: string): Promise<string | undefined> {
       ['x', { element: 'float32', shape: [values.length, 1], values }],
     ]);
     const expected = await session.run(feeds, ['y']);
-    const got = await treesAsSession(startTrees(model)).run(feeds, ['y']);
+    const got = startUnit(model.units[0]!).score(() => ({ values, stride: 1, offset: 0 }), {
+      rows: values.length,
+      wanted: ['y'],
+      allocate: zeros,
+    });
     return differenceOf(expected, got, { rows: values.length, what: 'power of e, row' });
   } finally {
     await session?.close();

@@ -5,7 +5,7 @@ import { explainChanges } from '../../src/explain/explain.js';
 import type { ExplainedModel } from '../../src/explain/features.js';
 import { HASHES, type Sample, type SampleColumn } from '../../src/explain/sample.js';
 import { namedParts, sentenceOf, verdictOf } from '../../src/explain/sentence.js';
-import { compileTrees, startTrees } from '../../src/trees/engine.js';
+import { compileTrees, startUnit } from '../../src/trees/engine.js';
 import { Random } from '../random.js';
 import { FIXTURES } from '../scoreline.js';
 import { readMonth } from '../stats/flights.js';
@@ -24,13 +24,13 @@ type Rows = ReadonlyMap<string, Float32Array>;
 
 const compiled = compileTrees(join(FIXTURES, 'models', 'flights.onnx'));
 if (typeof compiled === 'string') throw new Error(compiled);
-const trees = startTrees(compiled);
-const [output] = compiled.outputs.keys();
+const trees = startUnit(compiled.units[0]!);
+const [output] = compiled.outputs.values();
 
 function scoresOf(rows: Rows): Float64Array {
   const columns = FEATURES.map((name) => ({ values: rows.get(name)!, stride: 1, offset: 0 }));
   const length = columns[0]!.values.length;
-  const scored = trees.score(columns, {
+  const scored = trees.score((feature) => columns[feature]!, {
     rows: length,
     wanted: [output!],
     allocate: (_, size) => new Float32Array(size),

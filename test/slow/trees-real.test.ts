@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compileTrees, type TreeModel } from '../../src/trees/engine.js';
+import { compileTrees, type TreeUnit } from '../../src/trees/engine.js';
 import { madeUpColumns } from '../../src/trees/made-up.js';
 import { Random } from '../random.js';
 import { FIXTURES } from '../scoreline.js';
@@ -13,7 +13,7 @@ const FEATURES = 5;
 const FOLDER = join(FIXTURES, 'models/trees');
 
 /** What the models were trained on, roughly; one value in four is a threshold or a float beside one, some are missing. */
-function drawRows(random: Random, { program }: TreeModel): Float32Array {
+function drawRows(random: Random, { program }: TreeUnit): Float32Array {
   const beside = madeUpColumns(program);
   const draws = [
     () => 4 * random.next() + 4 * random.next() - 4,
@@ -37,10 +37,12 @@ test.each(readdirSync(FOLDER))('%s', { timeout: 600_000 }, async (name) => {
   const path = join(FOLDER, name);
   const model = compileTrees(path);
   if (typeof model === 'string') throw new Error(model);
-  const outputs = [...model.outputs.values()];
-  const compared = await compareEngines(path, drawRows(new Random(18), model), FEATURES);
+  const [unit] = model.units;
+  const compared = await compareEngines(path, drawRows(new Random(18), unit!), FEATURES);
   expect(compared).toMatchObject({ different: 0 });
-  const width = model.program.finish.width;
-  const values = outputs.reduce((sum, kind) => sum + (kind === 'label' ? 1 : width), 0);
+  const widths = [...unit!.outputs.values()].map((each) =>
+    each.kind === 'label' ? 1 : each.width,
+  );
+  const values = widths.reduce((sum, width) => sum + width, 0);
   expect(compared.values).toBe(values * ROWS);
 });
