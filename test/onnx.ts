@@ -130,8 +130,9 @@ export interface ModelParts {
   readonly outputs: readonly Buffer[];
   readonly nodes: readonly Buffer[];
   readonly constants?: readonly Buffer[];
-  /** Fields of the graph that follow the others. */
+  /** Fields of the graph that follow the others, and of the model. */
   readonly more?: readonly Buffer[];
+  readonly after?: readonly Buffer[];
   readonly opset?: number;
   /** The version of the operators of ai.onnx.ml: 2 unless it is given. */
   readonly ml?: number;
@@ -141,7 +142,8 @@ export interface ModelParts {
 
 /** The bytes of a model. */
 export function modelBytes(parts: ModelParts): Buffer {
-  const { inputs, outputs, nodes, constants = [], more = [], opset = 13, ml = 2 } = parts;
+  const { inputs, outputs, nodes, constants = [], more = [], after = [] } = parts;
+  const { opset = 13, ml = 2 } = parts;
   const graph = [
     ...nodes.map((n) => part(1, n)),
     part(2, 'graph'),
@@ -156,6 +158,7 @@ export function modelBytes(parts: ModelParts): Buffer {
     part(7, ...graph),
     ...(parts.onlyMl ? [] : [part(8, part(1, ''), int(2, opset))]),
     part(8, part(1, 'ai.onnx.ml'), int(2, ml)),
+    ...after,
   ]);
 }
 

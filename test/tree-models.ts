@@ -81,9 +81,19 @@ function text(name: string, value: string): Buffer {
   return part(5, part(1, name), part(4, value), int(20, 3));
 }
 
-/** The node of an ensemble: input `x`, outputs `y`, or `label` and `y`. */
-export function ensembleNode(e: EnsembleParts): Buffer {
-  if (e.version5) return ensembleNode5(e);
+/** What the values of an ensemble's node are called. */
+interface Names {
+  readonly x: string;
+  readonly y: string;
+  readonly label: string;
+}
+
+const NAMES: Names = { x: 'x', y: 'y', label: 'label' };
+
+/** The node of an ensemble: input `x`, outputs `y`, or `label` and `y`, unless `names` says otherwise. */
+export function ensembleNode(e: EnsembleParts, names: Partial<Names> = {}): Buffer {
+  const { x, y, label } = { ...NAMES, ...names };
+  if (e.version5) return ensembleNode5(e, { x, y });
   const numbers = (name: string, values: readonly number[]): Buffer =>
     e.asTensors
       ? tensorAttribute(
@@ -99,8 +109,8 @@ export function ensembleNode(e: EnsembleParts): Buffer {
     : ints('classlabels_int64s', labels);
   return node(
     `ai.onnx.ml.${isClassifier ? 'TreeEnsembleClassifier' : 'TreeEnsembleRegressor'}`,
-    ['x'],
-    isClassifier ? ['label', 'y'] : ['y'],
+    [x],
+    isClassifier ? [label, y] : [y],
     ints('nodes_treeids', e.treeids, e.unpacked),
     ints('nodes_nodeids', e.nodeids, e.unpacked),
     ints('nodes_featureids', e.featureids, e.unpacked),
@@ -128,7 +138,7 @@ const AGGREGATES5 = ['AVERAGE', 'SUM', 'MIN', 'MAX'];
 const TRANSFORMS5 = ['NONE', 'SOFTMAX', 'LOGISTIC', 'SOFTMAX_ZERO', 'PROBIT'];
 
 /** The same ensemble as a TreeEnsemble: nodes and leaves are numbered apart. */
-function ensembleNode5(e: EnsembleParts): Buffer {
+function ensembleNode5(e: EnsembleParts, { x, y }: Pick<Names, 'x' | 'y'>): Buffer {
   const key = (tree: number, id: number): string => `${tree} ${id}`;
   const place = new Map<string, number>();
   const inner: number[] = [];
@@ -149,8 +159,8 @@ function ensembleNode5(e: EnsembleParts): Buffer {
   const members = (e.members ?? []).flatMap((values) => [...values, Number.NaN]);
   return node(
     'ai.onnx.ml.TreeEnsemble',
-    ['x'],
-    ['y'],
+    [x],
+    [y],
     list(
       'nodes_featureids',
       inner.map((i) => e.featureids[i]!),

@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { compileTrees } from '../../src/trees/engine.js';
-import { ELEMENT, modelBytes, node, number, tensor } from '../onnx.js';
+import { modelBytes, tensor } from '../onnx.js';
 import { Random } from '../random.js';
 import { FIXTURES } from '../scoreline.js';
 import { compareEngines } from '../tree-engines.js';
