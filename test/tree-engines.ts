@@ -30,35 +30,47 @@ export async function compareEngines(
   });
 }
 
-/** Compares all outputs of a model that the trees give, for what `feedsOf` makes of its signature. */
+/** Compares all outputs of a model that the trees give, for what `feedsOf` makes of its signature, so many times. */
 export async function compareFeeds(
   path: string,
   feedsOf: (session: Session) => Map<string, TensorValues>,
+  batches = 1,
 ): Promise<Comparison> {
   const trees = await loadTrees(path);
   if (typeof trees === 'string') return { values: 0, different: 0, unsupported: trees };
   let session: Session | undefined;
   try {
-    session = await Session.open(path, 'trees.onnx', 'cpu').catch(() => undefined);
-    if (session === undefined) return { values: 0, different: 0, refused: 'when it is loaded' };
-    const feeds = feedsOf(session);
+    try {
+      session = await Session.open(path, 'trees.onnx', 'cpu');
+    } catch (error) {
+      return { values: 0, different: 0, refused: String(error) };
+    }
     const wanted = [...trees.model.outputs.keys()];
-    const got = await treesAsSession(trees).run(feeds, wanted);
-    const expected = await session.run(feeds, wanted);
     let values = 0;
     let different = 0;
-    for (const name of wanted) {
-      const mine = got.get(name)!;
-      const theirs = expected.get(name)!;
-      const kinds = [mine, theirs].map(({ element, shape }) => `${element} ${shape}`);
-      if (kinds[0] !== kinds[1]) throw new Error(`${name}: ${kinds.join(', not ')}`);
-      values += theirs.values.length;
-      for (let i = 0; i < theirs.values.length; i++)
-        if (!Object.is(mine.values[i], theirs.values[i])) different++;
+    for (let batch = 0; batch < batches; batch++) {
+      const feeds = feedsOf(session);
+      const got = await treesAsSession(trees).run(feeds, wanted);
+      const expected = await session.run(feeds, wanted);
+      for (const name of wanted) {
+        const theirs = expected.get(name)!;
+        values += theirs.values.length;
+        different += differences(name, theirs, got.get(name)!);
+      }
     }
     return { values, different };
   } finally {
     await session?.close();
     await trees.close();
   }
+}
+
+/** How many values differ in a bit; type and shape are to be the same. */
+function differences(name: string, theirs: TensorValues, mine: TensorValues): number {
+  const kinds = [mine, theirs].map(({ element, shape }) => `${element} [${shape}]`);
+  if (kinds[0] !== kinds[1]) throw new Error(`${name}: ${kinds.join(', not ')}`);
+  let different = 0;
+  for (let i = 0; i < theirs.values.length; i++)
+    if (!Object.is(mine.values[i], theirs.values[i])) different++;
+  return different;
 }

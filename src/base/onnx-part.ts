@@ -5,10 +5,13 @@
 import type { Declared, GraphNode, OnnxGraph } from './onnx-graph.js';
 import { bytesField, intField, textField } from './protobuf.js';
 
-/** What crosses from another part into this one: its TensorProto.DataType, and its dimensions, null where they have no fixed size. */
+/**
+ * What crosses from another part into this one: its TensorProto.DataType, and its dimensions, null where they have no fixed size;
+ * undefined where nothing is known of them.
+ */
 export interface Crossing {
   readonly element: number;
-  readonly shape: readonly (number | null)[];
+  readonly shape: readonly (number | null)[] | undefined;
 }
 
 /** A part of a model. Memory holds its nodes and initializers, encoded; the file may be closed. */
@@ -89,9 +92,10 @@ function encoded(
 /** The declaration of a value from another part as an input. */
 function crossingInput(name: string, type: Crossing | undefined): Uint8Array {
   if (type === undefined) throw new TypeError(`nothing is known of the value "${name}"`);
-  const sizes = type.shape.map((size) =>
+  const sizes = type.shape?.map((size) =>
     bytesField(1, ...(size === null ? [] : [intField(1, size)])),
   );
-  const tensor = bytesField(1, intField(1, type.element), bytesField(2, ...sizes));
+  const shape = sizes === undefined ? [] : [bytesField(2, ...sizes)];
+  const tensor = bytesField(1, intField(1, type.element), ...shape);
   return bytesField(11, textField(1, name), bytesField(2, tensor));
 }

@@ -6,7 +6,7 @@
 import type { GraphNode, OnnxGraph } from '../base/onnx-graph.js';
 import { type ModelPart, partOf, readsOf } from '../base/onnx-part.js';
 import { DOUBLE, FLOAT, INT64, TEXT } from '../base/onnx-tensor.js';
-import { type Ensemble, readEnsemble, Unsupported } from './ensemble.js';
+import { type Ensemble, OtherWidth, readEnsemble, Unsupported } from './ensemble.js';
 import { readEnsemble5 } from './ensemble5.js';
 import { finishOf } from './finish.js';
 import type { Precision } from './floats.js';
@@ -131,33 +131,47 @@ function tryEnsemble(
   { left, types, read }: CutOptions,
 ): CutEnsemble | undefined {
   if (left.has(node)) return undefined;
+  let reason: string | undefined;
   try {
-    const features = featuresOf(wiring, node.inputs[0] ?? '') ?? madeFeatures(wiring, node, types);
-    const ensemble = read(node, features.precision);
-    const { label } = finishOf(ensemble);
-    const isClassifier = node.op === 'TreeEnsembleClassifier';
-    const [first = '', second = ''] = node.outputs;
-    const outputs = new Map<string, 'label' | 'scores'>();
-    if (isClassifier && first !== '' && typeof label !== 'string') outputs.set(first, 'label');
-    const scores = isClassifier ? second : first;
-    if (scores !== '') outputs.set(scores, 'scores');
-    if (outputs.size === 0) throw new Unsupported(typeof label === 'string' ? label : 'no outputs');
-    return { node, ensemble, features, outputs };
+    const own = featuresOf(wiring, node.inputs[0] ?? '');
+    for (const features of own === undefined ? madeFeatures(wiring, node, types) : [own]) {
+      try {
+        return cutEnsemble(node, features, read(node, features.precision));
+      } catch (error) {
+        if (!(error instanceof Unsupported)) throw error;
+        if (reason === undefined || !(error instanceof OtherWidth)) reason = error.message;
+      }
+    }
   } catch (error) {
     if (!(error instanceof Unsupported)) throw error;
-    left.set(node, error.message);
-    return undefined;
+    reason ??= error.message;
   }
+  left.set(node, reason ?? 'it has no input');
+  return undefined;
 }
 
-/** Features that a part makes as one matrix: of 32-bit floats, until it is known better. */
-function madeFeatures({ makers }: Wiring, node: GraphNode, types: CutOptions['types']): Features {
+function cutEnsemble(node: GraphNode, features: Features, ensemble: Ensemble): CutEnsemble {
+  const { label } = finishOf(ensemble);
+  const isClassifier = node.op === 'TreeEnsembleClassifier';
+  const [first = '', second = ''] = node.outputs;
+  const outputs = new Map<string, 'label' | 'scores'>();
+  if (isClassifier && first !== '' && typeof label !== 'string') outputs.set(first, 'label');
+  const scores = isClassifier ? second : first;
+  if (scores !== '') outputs.set(scores, 'scores');
+  if (outputs.size === 0) throw new Unsupported(typeof label === 'string' ? label : 'no outputs');
+  return { node, ensemble, features, outputs };
+}
+
+/** What the features may be that a part makes as one matrix: what they are, or until that is known what fits the ensemble. */
+function madeFeatures({ makers }: Wiring, node: GraphNode, types: CutOptions['types']): Features[] {
   const value = node.inputs[0] ?? '';
   if (!makers.has(value)) throw new Unsupported('its input holds neither floats nor whole numbers');
-  const element = types.has(value) ? types.get(value) : 'float32';
-  if (element === undefined)
-    throw new Unsupported('what comes before it makes neither floats nor whole numbers');
-  return { view: { open: value, element }, precision: precisionOf(element), taken: element };
+  const elements = types.has(value) ? [types.get(value)] : (['float32', 'float64'] as const);
+  return elements.map((element) => {
+    if (element === undefined)
+      throw new Unsupported('what comes before it makes neither floats nor whole numbers');
+    return { view: { open: value, element }, precision: precisionOf(element), taken: element };
+  });
 }
 
 /** Settles which node belongs to which part, and which outputs can be given. */

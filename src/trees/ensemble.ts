@@ -23,6 +23,9 @@ export class Unsupported extends Error {
   override readonly name = 'Unsupported';
 }
 
+/** Why an ensemble of numbers of one width is none of the other. */
+export class OtherWidth extends Unsupported {}
+
 /** What a node asks of its feature; the places in this list are the numbers in `Ensemble.modes`. */
 export const MODES = [
   'BRANCH_LEQ',
@@ -146,7 +149,7 @@ function floatsOf(attributes: Attributes, name: string, precision: Precision): F
   if (tensor.length === 0) return precision === 'float64' ? Float64Array.from(list) : list;
   if (list.length > 0) throw new Unsupported(`it has both ${name} and ${name}_as_tensor`);
   if (tensor instanceof Float64Array !== (precision === 'float64'))
-    throw new Unsupported(`${name}_as_tensor has not the type of the input`);
+    throw new OtherWidth(`${name}_as_tensor has not the type of the input`);
   return tensor;
 }
 

@@ -15,6 +15,7 @@ import {
   floatTensor,
   LEAF,
   MEMBER,
+  OtherWidth,
   type Transform,
   Unsupported,
 } from './ensemble.js';
@@ -81,7 +82,7 @@ export function readEnsemble5(node: GraphNode, precision: Precision): Ensemble {
     throw new Unsupported(`it has ${targetCount} outputs`);
   for (const [name, tensor] of tensors) {
     if (tensor.length > 0 && tensor instanceof Float64Array !== (precision === 'float64'))
-      throw new Unsupported(`${name} has not the type of the input`);
+      throw new OtherWidth(`${name} has not the type of the input`);
   }
   const nodes = checkedNodes({ modes, lists, tensors, targetCount });
   const transform = numbers.get('post_transform') ?? 0;

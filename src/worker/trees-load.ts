@@ -120,7 +120,9 @@ function crossingTypes(
   for (const { name, element, shape } of before) {
     if (element === undefined) continue;
     const sizes = shape.map((size) => (typeof size === 'number' ? size : null));
-    types.set(name, { element: elementType(element), shape: sizes });
+    // Of a shape that ONNX Runtime does not know it says what it says of a single number.
+    const known = sizes.length === 0 ? undefined : sizes;
+    types.set(name, { element: elementType(element), shape: known });
   }
   for (const { outputs, program, labels } of units) {
     const label = elementType(typeof labels?.[0] === 'string' ? 'utf8' : 'int64');
