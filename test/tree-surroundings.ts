@@ -155,7 +155,10 @@ export function drawModel(
       const label = typeof parts.labels[0] === 'string' ? 'string' : 'int64';
       outputs.push(tensor(names.label, label, ['N']));
     }
-    const add = (made: Buffer, made2: Buffer): void => void (nodes.push(made), outputs.push(made2));
+    const add = (made: Buffer, output: Buffer): void => {
+      nodes.push(made);
+      outputs.push(output);
+    };
     if (kind === 'ArgMax') {
       add(node('ArgMax', [names.y], [name], number('axis', 1)), tensor(name, 'int64', ['N', 1]));
     } else if (kind === 'Mul') {

@@ -47,6 +47,8 @@ export interface OnnxGraph {
   readonly initializers: ReadonlyMap<string, () => Uint8Array>;
   /** The version of each operator set. */
   readonly opsets: ReadonlyMap<string, number>;
+  /** Whether there is a tree ensemble in one of the model's own functions. */
+  readonly functionsHideTrees: boolean;
   /** What a part of the model has to say again. */
   readonly declared: Declared;
 }
@@ -76,11 +78,14 @@ export function withOnnxGraph<Result>(path: string, use: (graph: OnnxGraph) => R
 const MODEL_FIELDS = [14, 25];
 const FORMAT_VERSION = 1;
 
+type MainGraph = Omit<OnnxGraph, 'opsets' | 'functionsHideTrees'>;
+
 function readModel(fd: number, cursor: Cursor, size: number): OnnxGraph {
-  const graphs: Omit<OnnxGraph, 'opsets'>[] = [];
+  const graphs: MainGraph[] = [];
   const opsets = new Map<string, number>();
   const rest: Range[] = [];
   const keep = (end: number, start: number): void => void rest.push({ start, end });
+  const inFunctions: Inner = { captures: new Set(), hidesTrees: false };
   const opset = (end: number, start: number): void => {
     keep(end, start);
     const { texts, ints } = cursor.message(end, { texts: [1], ints: [2] });
@@ -92,6 +97,10 @@ function readModel(fd: number, cursor: Cursor, size: number): OnnxGraph {
       ...Object.fromEntries(MODEL_FIELDS.map((field) => [field, keep])),
       7: (end) => graphs.push(readGraph(fd, cursor, end)),
       8: opset,
+      25: (end, start) => {
+        keep(end, start);
+        cursor.message(end, { bytes: { 7: (e) => readInnerNode(cursor, e, inFunctions) } });
+      },
     },
   });
   const [graph] = graphs;
@@ -101,14 +110,15 @@ function readModel(fd: number, cursor: Cursor, size: number): OnnxGraph {
     intField(FORMAT_VERSION, version > 0 && version < 2 ** 31 ? version : 0),
     ...rest.map((range) => load(fd, range)),
   ];
-  return { ...graph, opsets, declared: { ...graph.declared, model } };
+  const { hidesTrees: functionsHideTrees } = inFunctions;
+  return { ...graph, opsets, functionsHideTrees, declared: { ...graph.declared, model } };
 }
 
 function domainOf(text: string | undefined): string {
   return text === undefined || text === 'ai.onnx' ? '' : text;
 }
 
-function readGraph(fd: number, cursor: Cursor, end: number): Omit<OnnxGraph, 'opsets'> {
+function readGraph(fd: number, cursor: Cursor, end: number): MainGraph {
   const nodes: GraphNode[] = [];
   const inputs = new Map<string, GraphInput>();
   const outputs: string[] = [];
@@ -187,7 +197,7 @@ function readNode(fd: number, cursor: Cursor, end: number): GraphNode {
     },
   });
   const op = texts[4] ?? '';
-  const inner = { captures: new Set<string>(), hidesTrees: false };
+  const inner: Inner = { captures: new Set(), hidesTrees: false };
   // The attributes of an ensemble are long, and hold no graphs.
   if (!op.startsWith('TreeEnsemble')) {
     for (const range of ranges) {
@@ -209,23 +219,27 @@ function readNode(fd: number, cursor: Cursor, end: number): GraphNode {
   };
 }
 
+/** What the graphs within a node hold. */
+interface Inner {
+  readonly captures: Set<string>;
+  hidesTrees: boolean;
+}
+
 /** Collects every name that the graphs in an attribute, or in the nodes of these, look at: their own and those from outside. */
-function readInner(
-  cursor: Cursor,
-  end: number,
-  inner: { readonly captures: Set<string>; hidesTrees: boolean },
-): void {
-  const name = (e: number): void => void inner.captures.add(cursor.text(e));
-  const node = (e: number): void => {
-    const attribute = (last: number): void => readInner(cursor, last, inner);
-    const { texts } = cursor.message(e, { texts: [4], bytes: { 1: name, 5: attribute } });
-    if (texts[4]?.startsWith('TreeEnsemble') === true) inner.hidesTrees = true;
-  };
+function readInner(cursor: Cursor, end: number, inner: Inner): void {
   const output = (e: number): void => {
     inner.captures.add(cursor.message(e, { texts: [1] }).texts[1] ?? '');
   };
+  const node = (e: number): void => readInnerNode(cursor, e, inner);
   const graph = (e: number): void => void cursor.message(e, { bytes: { 1: node, 12: output } });
   cursor.message(end, { bytes: { 6: graph, 11: graph } });
+}
+
+function readInnerNode(cursor: Cursor, end: number, inner: Inner): void {
+  const name = (e: number): void => void inner.captures.add(cursor.text(e));
+  const attribute = (e: number): void => readInner(cursor, e, inner);
+  const { texts } = cursor.message(end, { texts: [4], bytes: { 1: name, 5: attribute } });
+  if (texts[4]?.startsWith('TreeEnsemble') === true) inner.hidesTrees = true;
 }
 
 function load(fd: number, { start, end }: Range): Uint8Array {

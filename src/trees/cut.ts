@@ -71,9 +71,11 @@ export function cutGraph(graph: OnnxGraph, options: CutOptions): Cut {
   const wiring: Wiring = { graph, makers };
   const firsts = firstEnsembles(nodes);
   if (firsts.length === 0) {
-    const isHidden = nodes.some(({ hidesTrees }) => hidesTrees);
+    const isHidden = graph.functionsHideTrees || nodes.some(({ hidesTrees }) => hidesTrees);
     throw new Unsupported(
-      isHidden ? 'its tree ensembles stand in branches or loops' : 'the model has no tree ensemble',
+      isHidden
+        ? 'its tree ensembles stand in branches, loops or functions'
+        : 'the model has no tree ensemble',
     );
   }
   const cut = firsts.flatMap((node) => tryEnsemble(wiring, node, options) ?? []);

@@ -265,7 +265,7 @@ test('what the trees cannot be cut out of is said by plan, run and inspect', asy
     ],
     ml: 3,
   });
-  const why = 'its tree ensembles stand in branches or loops';
+  const why = 'its tree ensembles stand in branches, loops or functions';
   const job = makeCase({ model: { path: model }, features: ['a'] });
   await writeParquet(join(job.input, 'rows.parquet'), 'SELECT 1::FLOAT AS a FROM range(100)');
   const engine = { engine: 'onnxruntime', why };

@@ -601,7 +601,7 @@ describe('a model is left to ONNX Runtime, with the reason, when', () => {
         ],
         inputs: [X, tensor('is', 'bool', [])],
       },
-      'its tree ensembles stand in branches or loops',
+      'its tree ensembles stand in branches, loops or functions',
     ],
     [
       'its input is a constant',
@@ -637,6 +637,26 @@ describe('a model is left to ONNX Runtime, with the reason, when', () => {
     ],
   ])('%s', async (_name, { inputs = [X], outputs = [Y], nodes, constants = [] }, why) => {
     expect(await partsOf(writeModel({ inputs, outputs, nodes, constants }))).toBe(why);
+  });
+
+  test('its ensemble stands in a function', async () => {
+    const grown = Buffer.concat([
+      part(1, 'Grown'),
+      part(4, 'of'),
+      part(5, 'result'),
+      part(7, ensembleNode(grove(), { x: 'of', y: 'result' })),
+      part(9, part(1, 'ai.onnx.ml'), int(2, 3)),
+      part(10, 'own'),
+    ]);
+    const path = writeModel({
+      inputs: [X],
+      outputs: [Y],
+      nodes: [node('own.Grown', ['x'], ['y'])],
+      after: [part(25, grown), part(8, part(1, 'own'), int(2, 1))],
+      ml: 3,
+    });
+    await (await Session.open(path, 'm', 'cpu')).close();
+    expect(await partsOf(path)).toBe('its tree ensembles stand in branches, loops or functions');
   });
 
   test('ONNX Runtime refuses a part of it', async () => {
