@@ -22,7 +22,9 @@ export async function settleEngine(
     if (difference !== undefined)
       return { engine: 'onnxruntime', why: `the trees do not give its numbers: ${difference}` };
     if (slower !== undefined && prepared.job.run.engine === 'auto') {
-      const [trees, runtime] = [slower.trees, slower.runtime].map((ms) => ms.toPrecision(2));
+      const [trees, runtime] = [slower.trees, slower.runtime].map((ms) =>
+        ms < 10 ? ms.toFixed(1) : grouped(Math.round(ms)),
+      );
       const why = `the trees, and what is around them, took ${trees} ms for the first rows, ONNX Runtime ${runtime} ms`;
       return { engine: 'onnxruntime', why };
     }

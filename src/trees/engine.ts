@@ -92,7 +92,12 @@ interface BuiltUnit {
 /** Builds the program; where that cannot be, says of at least one of its nodes why. */
 function buildUnit(merged: MergedEnsemble, left: Map<GraphNode, string>): BuiltUnit | undefined {
   try {
-    return { merged, program: buildProgram(merged.ensemble) };
+    const program = buildProgram(merged.ensemble);
+    const last = program.features.at(-1) ?? 0;
+    const { view } = merged.parts[0]!.features;
+    if (!('open' in view) && last >= view.columns.length)
+      throw new Unsupported(`it uses feature ${last} of ${view.columns.length}`);
+    return { merged, program };
   } catch (error) {
     if (!(error instanceof Unsupported)) throw error;
     const singles = merged.parts.length === 1 ? [] : merged.parts;

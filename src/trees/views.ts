@@ -171,7 +171,7 @@ function pickedColumns(
   { initializers }: OnnxGraph,
   { domain, op, inputs, attributes }: GraphNode,
 ): number[] | undefined {
-  const isGather = domain === '' && op === 'Gather' && axisOf(attributes) === 1;
+  const isGather = domain === '' && op === 'Gather' && isAlongRows(attributes);
   if (!isGather && !(domain === ML && op === 'ArrayFeatureExtractor')) return undefined;
   const encoded = initializers.get(inputs[1] ?? '')?.();
   const tensor = encoded && tensorOf(encoded, { dimensions: isGather ? [1] : [1, 2] });
@@ -182,13 +182,14 @@ function pickedColumns(
 }
 
 function isConcat({ domain, op, attributes }: GraphNode): boolean {
-  return domain === '' && op === 'Concat' && axisOf(attributes) === 1;
+  return domain === '' && op === 'Concat' && isAlongRows(attributes);
 }
 
-function axisOf(attributes: GraphNode['attributes']): number {
+/** Whether the axis of a node is the second, which is the last one of a matrix. */
+function isAlongRows(attributes: GraphNode['attributes']): boolean {
   for (const bytes of attributes())
-    if (attributeName(bytes) === 'axis') return Number(attributeInt(bytes) ?? 0n);
-  return 0;
+    if (attributeName(bytes) === 'axis') return [1n, -1n].includes(attributeInt(bytes) ?? 0n);
+  return false;
 }
 
 const ML = 'ai.onnx.ml';
