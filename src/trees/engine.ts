@@ -194,10 +194,12 @@ export function startUnit(unit: TreeUnit): UnitScorer {
       for (const [index, each] of columns.entries())
         fillColumn(kernel.inputs[index]!, each, start, count);
       kernel.run(count);
+      const done =
+        count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * finish.width);
       for (const { output, values } of asked) {
         if (output.kind === 'label' || values === undefined) continue;
         if (output.width === finish.width) {
-          values.set(kernel.outputs.subarray(0, count * finish.width), start * finish.width);
+          values.set(done, start * finish.width);
         } else takeColumns(kernel.outputs, finish.width, { ...output, values, row: start, count });
       }
       if (classes !== undefined)

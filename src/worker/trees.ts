@@ -19,7 +19,7 @@ export function describeTrees(loaded: LoadedTrees | string): ModelFacts['trees']
   const inputs = new Map<string, TreesFacts['inputs'][number]>();
   let madeUp = 0;
   for (const { unit } of units) {
-    // A row for some of the trees costs ONNX Runtime as much of a row for all.
+    // A row for some of the trees costs ONNX Runtime that share of a row for all.
     madeUp += (madeUpRows(unit.program) * unit.program.trees) / trees;
     for (const feature of unit.program.features) {
       const { value: name, column, element } = placeOf(unit.features, feature);
