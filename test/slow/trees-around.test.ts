@@ -154,9 +154,9 @@ test('inspect says what runs where', async () => {
     }),
   );
   expect(lines).toEqual([
-    'engine: trees (40 trees, 960 leaves; in onnxruntime 11 nodes before)',
-    'engine: trees (52 trees, 1,208 leaves; in onnxruntime 10 nodes behind)',
-    'engine: trees (40 trees, 640 leaves; in onnxruntime 1 node before)',
+    'engine: trees (24 trees, 576 leaves; in onnxruntime 11 nodes before)',
+    'engine: trees (30 trees, 671 leaves; in onnxruntime 10 nodes behind)',
+    'engine: trees (24 trees, 384 leaves; in onnxruntime 1 node before)',
   ]);
 });
 
