@@ -23,6 +23,7 @@ const selectionSchema = z.strictObject({
   date: z.string().optional(),
   from: z.string().optional(),
   to: z.string().optional(),
+  allow_missing: z.literal(true).optional(),
   partition: z.array(z.string()).optional(),
 });
 

@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { compareText } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { publishedFiles } from '../plan/manifest.js';
-import { selectionOf } from '../plan/selection.js';
 import type { RunReport } from '../report/report.js';
 import type { Checked } from '../stats/checked.js';
 import type { CheckOrder, CheckSide } from '../worker/protocol.js';
-import { type FoundFixture, tolerancesOf } from './fixture-file.js';
+import { type FoundFixture, selectionOfFixture, tolerancesOf } from './fixture-file.js';
 import { askPatiently, type Pool } from './pool.js';
 import { RunFailed, type RunOptions, runJob } from './run.js';
 import { latestSnapshot, type Snapshot } from './snapshot.js';
@@ -42,7 +41,7 @@ export async function scoreFixture(
   name: string,
 ): Promise<ScoredFixture> {
   const path = join(folder, name);
-  const selection = selectionOf({ ...found.fixture.selection, allowMissing: false });
+  const selection = selectionOfFixture(found.fixture);
   const report = await runJob(
     { ...job, output: { ...job.output, path } },
     { ...tools, selection },

@@ -7,11 +7,11 @@ import { csvKey, RFC_4180 } from '../plan/csv.js';
 import { type DataFile, type Dataset, folderOfInput } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { unitOf } from '../plan/manifest.js';
-import { selectionOf } from '../plan/selection.js';
 import type { CheckedVariant } from '../report/check.js';
 import { plural } from '../report/report.js';
 import { isEqual } from '../stats/checked.js';
 import { type CheckScope, compareRows, type ScoredFixture, scoreFixture } from './check-score.js';
+import { selectionOfFixture } from './fixture-file.js';
 import { askPatiently } from './pool.js';
 import { listInput } from './prepare.js';
 import { openWorkers, wantedWorkers } from './workers.js';
@@ -106,7 +106,7 @@ async function disturbed(
   base: ScoredFixture,
   nulls: readonly string[],
 ): Promise<Job> {
-  const dataset = await listInput(job, selectionOf({ ...found.fixture.selection }));
+  const dataset = await listInput(job, selectionOfFixture(found.fixture));
   const mirror = join(folder, nulls.length === 0 ? 'reordered' : 'nulls');
   const root = folderOfInput({ ...job.input, baseDir: job.baseDir });
   const pool = openWorkers({

@@ -103,8 +103,12 @@ export async function recordFixture(
       'usage',
       `${shown(expected)}: was not recorded by scoreline; move it away to record another`,
     );
-  const { date, from, to, partition } = options.selection;
-  const selection = { date, from, to, ...(partition?.length ? { partition: [...partition] } : {}) };
+  const { date, from, to, partition, allowMissing } = options.selection;
+  const selection = {
+    ...{ date, from, to },
+    ...(partition?.length && { partition: [...partition] }),
+    ...(allowMissing && { allow_missing: true as const }),
+  };
   const fixture: Fixture = {
     ...before.fixture,
     ...(options.input === undefined ? {} : { input: relative(folder, resolve(options.input)) }),

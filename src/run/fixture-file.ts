@@ -5,6 +5,7 @@ import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
 import { type Fixture, fixtureSchema } from '../plan/fixture.js';
 import type { Job } from '../plan/job.js';
+import { type Selection, selectionOf } from '../plan/selection.js';
 import { parseTolerance, TOLERANCE_FORM, type Tolerance } from '../stats/tolerance.js';
 
 /** A fixture as it was found. */
@@ -49,6 +50,12 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Which part of the input a fixture means. Throws `usage`. */
+export function selectionOfFixture({ selection }: Fixture): Selection {
+  const { allow_missing: allowMissing, ...options } = selection ?? {};
+  return selectionOf({ ...options, allowMissing });
 }
 
 /** Writes `fixture.json`. */

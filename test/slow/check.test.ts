@@ -77,6 +77,19 @@ describe('a recorded fixture', () => {
     expect(recorded.job['input.key']).toBe('id');
   });
 
+  test('of a range of days keeps that some of them may have no input', async () => {
+    const job = makeJob({ input: { path: 'in/{date:yyyy-MM-dd}.csv', key: 'id' } });
+    cpSync(join(job.input, 'x.csv'), join(job.input, '2013-06-01.csv'));
+    const range = ['--from', '2013-06-01', '--to', '2013-06-02'];
+    const strict = await scoreline(['check', job.jobFile, '--record', ...range]);
+    expect(strict).toMatchObject({ exit: 4, stderr: expect.stringContaining('2013-06-02') });
+    await record(job, ...range, '--allow-missing');
+    for (const args of [[], ['--variants']]) {
+      const { exit, report } = await check(job, ...args);
+      expect([exit, report.checked.rows.compared]).toEqual([0, ROWS]);
+    }
+  });
+
   test('is recorded with the same bytes again', async () => {
     const before = listFiles(job.fixture).map((name) => readFileSync(join(job.fixture, name)));
     await record(job);
@@ -465,5 +478,6 @@ describe('a check that cannot be made', () => {
     await record(job);
     await refused(job, 2, /--tolerance: goes with --record/, '--tolerance', 'y=ulp:1');
     await refused(job, 2, /--date: goes with --record/, '--date', '2013-06-01');
+    await refused(job, 2, /--allow-missing: goes with --record/, '--allow-missing');
   });
 });

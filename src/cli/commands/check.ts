@@ -71,8 +71,11 @@ async function loadFor(file: string, options: CheckCommandOptions): Promise<Job>
 
 /** The options that a fixture keeps, and that say nothing when it is compared. */
 function refuseRecordOptions(options: CheckCommandOptions): void {
-  const { input, tolerance, date, from, to, partition } = options;
-  const given = { input, date, from, to, tolerance: tolerance?.[0], partition: partition?.[0] };
+  const { input, tolerance, date, from, to, partition, allowMissing } = options;
+  const given = {
+    ...{ input, date, from, to, 'allow-missing': allowMissing },
+    ...{ tolerance: tolerance?.[0], partition: partition?.[0] },
+  };
   const idle = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   if (idle !== undefined)
     throw new ScorelineError(
