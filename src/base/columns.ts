@@ -292,12 +292,16 @@ function textData(
   });
 }
 
+/** The data of a column, without the vector that `getChildAt` would make each time. */
+function childOf(batch: RecordBatch, index: number): Data {
+  const data = batch.data.children[index];
+  if (data === undefined) throw new RangeError(`record batch has no column ${index}`);
+  return data;
+}
+
 /** Column `index` of a record batch, whose element type the caller knows; numbers are not copied. */
 export function columnOf(batch: RecordBatch, index: number, element: ElementType): Column {
-  const vector = batch.getChildAt(index);
-  const data = vector?.data[0];
-  if (vector == null || data === undefined)
-    throw new RangeError(`record batch has no column ${index}`);
+  const data = childOf(batch, index);
   const validity = data.nullCount > 0 ? data.nullBitmap : undefined;
   if (!arrow.DataType.isFixedSizeList(data.type)) {
     return { element, values: valuesOf(data, element), validity };
@@ -314,8 +318,7 @@ export function textsAt(
   index: number,
   rows: ArrayLike<number>,
 ): { readonly texts: (string | null)[]; readonly width: number } {
-  const data = batch.getChildAt(index)?.data[0];
-  if (data === undefined) throw new RangeError(`record batch has no column ${index}`);
+  const data = childOf(batch, index);
   const isList = arrow.DataType.isFixedSizeList(data.type);
   const width = isList ? (data.type as { listSize: number }).listSize : 1;
   const vector = new arrow.Vector([isList ? data.children[0]! : data]);

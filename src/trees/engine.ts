@@ -6,7 +6,7 @@ import { type CutEnsemble, cutGraph, ensembleOf } from './cut.js';
 import { type Ensemble, Unsupported } from './ensemble.js';
 import { type FeatureColumn, fillColumn } from './fill.js';
 import type { Floats, Precision } from './floats.js';
-import { startKernel } from './kernel.js';
+import { type Kernel, startKernel } from './kernel.js';
 import { findClasses, labelsOf } from './labels.js';
 import { type MergedEnsemble, mergedOf, mergeEnsembles } from './merge.js';
 import { BLOCK_ROWS, buildProgram, type Program } from './program.js';
@@ -177,7 +177,7 @@ export interface UnitScorer {
 export function startUnit(unit: TreeUnit): UnitScorer {
   const { program, outputs, labels } = unit;
   const kernel = startKernel(program);
-  const { finish, features } = program;
+  const { features } = program;
   const score: UnitScorer['score'] = (column, { rows, wanted, allocate }) => {
     const columns = features.map(column);
     const asked = wanted.map((name) => {
@@ -189,22 +189,9 @@ export function startUnit(unit: TreeUnit): UnitScorer {
     });
     const isLabelWanted = asked.some(({ output }) => output.kind === 'label');
     const classes = isLabelWanted ? new Uint32Array(rows) : undefined;
-    for (let start = 0; start < rows; start += BLOCK_ROWS) {
-      const count = Math.min(BLOCK_ROWS, rows - start);
-      for (const [index, each] of columns.entries())
-        fillColumn(kernel.inputs[index]!, each, start, count);
-      kernel.run(count);
-      const done =
-        count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * finish.width);
-      for (const { output, values } of asked) {
-        if (output.kind === 'label' || values === undefined) continue;
-        if (output.width === finish.width) {
-          values.set(done, start * finish.width);
-        } else takeColumns(kernel.outputs, finish.width, { ...output, values, row: start, count });
-      }
-      if (classes !== undefined)
-        findClasses(program, kernel.scores, classes.subarray(start, start + count));
-    }
+    const work = { kernel, program, columns, asked, classes };
+    for (let start = 0; start < rows; start += BLOCK_ROWS)
+      scoreBlock(work, start, Math.min(BLOCK_ROWS, rows - start));
     return new Map(
       asked.map(({ name, output, values }): [string, TreeOutput] => [
         name,
@@ -215,6 +202,39 @@ export function startUnit(unit: TreeUnit): UnitScorer {
     );
   };
   return { unit, score };
+}
+
+/** What is done with every block of rows. */
+interface BlockWork {
+  readonly kernel: Kernel;
+  readonly program: Program;
+  readonly columns: readonly FeatureColumn[];
+  readonly asked: readonly {
+    readonly output: UnitOutput;
+    /** Where scores go. */
+    readonly values: Floats | undefined;
+  }[];
+  /** Where the class of each row goes, where labels are asked for. */
+  readonly classes: Uint32Array | undefined;
+}
+
+/** Scores a block of rows. A function of its own, because V8 compiles it once: what is around it sees other types again and again. */
+function scoreBlock(
+  { kernel, program, columns, asked, classes }: BlockWork,
+  start: number,
+  count: number,
+): void {
+  for (let i = 0; i < columns.length; i++) fillColumn(kernel.inputs[i]!, columns[i]!, start, count);
+  kernel.run(count);
+  const { width } = program.finish;
+  const done = count === BLOCK_ROWS ? kernel.outputs : kernel.outputs.subarray(0, count * width);
+  for (const { output, values } of asked) {
+    if (output.kind === 'label' || values === undefined) continue;
+    if (output.width === width) values.set(done, start * width);
+    else takeColumns(kernel.outputs, width, { ...output, values, row: start, count });
+  }
+  if (classes !== undefined)
+    findClasses(program, kernel.scores, classes.subarray(start, start + count));
 }
 
 /** Copies some columns of a block of finished rows. */
