@@ -4,8 +4,8 @@
  *     node bench/run.mjs [--rows 4000000] [--rounds 3] [--folder out/bench]
  *     node bench/run.mjs --memory 4000000,20000000
  *
- * Rounds of the two alternate, so that both meet the same machine; each of scoreline is compared with the two of the ceiling
- * around it. Beside the wall stand the CPU seconds, which other programs on the machine hardly change, and what share of
+ * Rounds of scoreline, once with each engine, and of the ceiling take turns, so that all meet the same machine; each of scoreline
+ * is compared with the two of the ceiling around it. Beside the wall stand the CPU seconds, which other programs on the machine hardly change, and what share of
  * the machine those others took: a round with more than 5 % of that is marked, for its wall says little. A last round
  * of scoreline that is not timed samples the memory of its processes: adding up the pages of each (PSS) every 20 ms costs
  * time that the rows should not pay for. `--memory` runs that round alone, for several sizes. Writes <folder>/result.json
@@ -27,6 +27,8 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 const TARGETS = { ratio: 0.85, peakBytes: 1.2e9, memorySpread: 0.1 };
 const SAMPLE_MS = 20;
 const MAX_OTHERS = 0.05;
+/** What the job scores with: the engine that a run takes unless it is told otherwise, and the one that the ceiling has. */
+const ENGINES = ['auto', 'onnxruntime'];
 /** The kernel counts CPU time in these: USER_HZ, 100 a second on every Linux there is. */
 const TICKS = 100;
 
@@ -48,7 +50,7 @@ const missed = options.memory === undefined ? await speed() : await memory();
 for (const target of missed) console.log(`missed: ${target}`);
 process.exitCode = missed.length > 0 ? 1 : 0;
 
-/** Rounds of scoreline and of the ceiling in turn, then one that samples memory. */
+/** Rounds of scoreline, with either engine, and of the ceiling in turn, then one that samples memory. */
 async function speed() {
   const rows = count(options.rows);
   const rounds = count(options.rounds);
@@ -56,7 +58,7 @@ async function speed() {
   const workers = os.availableParallelism();
   console.log(`${machine()}; ${describe(data)}\n`);
   console.log(
-    'round      scoreline                     ceiling                       ratio   CPU ratio',
+    'round      engine       scoreline                     ceiling                       ratio   CPU ratio',
   );
   const results = [];
   let batch;
@@ -64,48 +66,55 @@ async function speed() {
     batch = ceiling.batch;
     let before = await measured(() => ceiling.run());
     for (let round = 1; round <= rounds; round++) {
-      const run = await measured(() => scoreline(data, {}));
-      const after = await measured(() => ceiling.run());
-      const result = compare(run, before, after);
-      results.push({ scoreline: run, ceiling: after, ...result });
-      console.log(line(String(round), run, after, result));
-      before = after;
+      for (const engine of ENGINES) {
+        const run = await measured(() => scoreline(data, { engine }));
+        const after = await measured(() => ceiling.run());
+        const result = { engine, scoreline: run, ceiling: after, ...compare(run, before, after) };
+        results.push(result);
+        console.log(line(String(round), result));
+        before = after;
+      }
     }
   });
-  const middle = {
-    scoreline: middleOf(results.map(({ scoreline: run }) => run)),
-    ceiling: middleOf(results.map(({ ceiling }) => ceiling)),
-    ratio: median(results.map(({ ratio }) => ratio)),
-    cpuRatio: median(results.map(({ cpuRatio }) => cpuRatio)),
-  };
-  console.log(
-    `${line('median', middle.scoreline, middle.ceiling, middle)}   (target ${TARGETS.ratio})`,
-  );
+  const middles = ENGINES.map((engine) => {
+    const own = results.filter((result) => result.engine === engine);
+    return {
+      engine,
+      scoreline: middleOf(own.map(({ scoreline: run }) => run)),
+      ceiling: middleOf(own.map(({ ceiling }) => ceiling)),
+      ratio: median(own.map(({ ratio }) => ratio)),
+      cpuRatio: median(own.map(({ cpuRatio }) => cpuRatio)),
+    };
+  });
+  for (const middle of middles)
+    console.log(`${line('median', middle)}   (target ${TARGETS.ratio})`);
   if (results.some(({ disturbed }) => disturbed))
     console.log(
       '* other programs took more than 5 % of the machine: the wall says little, the CPU ratio more',
     );
   console.log(`\nceiling    ${workers} processes x 1 thread, batches of ${batch}`);
-  const { report, seconds } = middle.scoreline;
-  for (const line of whereLines(report, seconds)) console.log(line);
-  const sampled = await scoreline(data, { sample: true });
-  console.log(
-    `memory     ${memoryText(sampled.memory)}   (target below ${megabytes(TARGETS.peakBytes)})`,
-  );
+  const peaks = [];
+  for (const { engine, scoreline: run } of middles) {
+    console.log(`\n${engine}`);
+    for (const text of whereLines(run.report, run.seconds)) console.log(text);
+    const { memory: peak } = await scoreline(data, { engine, sample: true });
+    peaks.push(peak);
+    console.log(`memory     ${memoryText(peak)}   (target below ${megabytes(TARGETS.peakBytes)})`);
+  }
   await save('result.json', {
     machine: machine(),
     data,
     batch,
     targets: TARGETS,
     results,
-    middle,
-    memory: sampled.memory,
+    middles,
+    memory: peaks,
   });
   return [
-    ...(middle.ratio < TARGETS.ratio
-      ? [`ratio ${middle.ratio.toFixed(3)} < ${TARGETS.ratio}`]
-      : []),
-    ...peakMissed(sampled.memory),
+    ...middles
+      .filter(({ ratio }) => ratio < TARGETS.ratio)
+      .map(({ engine, ratio }) => `ratio of ${engine} ${ratio.toFixed(3)} < ${TARGETS.ratio}`),
+    ...peaks.flatMap(peakMissed),
   ];
 }
 
@@ -119,9 +128,9 @@ function compare(run, before, after) {
   };
 }
 
-function line(name, run, bound, { ratio, cpuRatio, disturbed }) {
+function line(name, { engine, scoreline: run, ceiling, ratio, cpuRatio, disturbed }) {
   const start = `${name}${disturbed ? ' *' : ''}`.padEnd(9);
-  return `${start}  ${speedText(run)}  ${speedText(bound)}  ${ratio.toFixed(3)}   ${cpuRatio.toFixed(3)}`;
+  return `${start}  ${engine.padEnd(11)}  ${speedText(run)}  ${speedText(ceiling)}  ${ratio.toFixed(3)}   ${cpuRatio.toFixed(3)}`;
 }
 
 /** Measures something and adds `others`: the share of the machine that was busy, but not with it. */
@@ -161,7 +170,7 @@ async function memory() {
       rows,
       join(folder, rows === count(options.rows) ? 'flights' : `flights-${rows}`),
     );
-    const run = await scoreline(data, { sample: true });
+    const run = await scoreline(data, { engine: 'auto', sample: true });
     results.push({ data, memory: run.memory, seconds: run.seconds });
     console.log(
       `${rows.toLocaleString('en-US').padStart(11)} rows: ${memoryText(run.memory)}, ${run.seconds.toFixed(1)} s`,
@@ -188,7 +197,7 @@ async function dataOf(rows, at) {
 }
 
 /** One run into a fresh output; the wall is that from its spawning to its end. */
-async function scoreline(data, { sample = false }) {
+async function scoreline(data, { engine, sample = false }) {
   const output = join(folder, 'scored');
   await rm(output, { recursive: true, force: true });
   const args = [
@@ -199,6 +208,8 @@ async function scoreline(data, { sample = false }) {
     `input.path=${data.folder}`,
     '--set',
     `output.path=${output}`,
+    '--set',
+    `run.engine=${engine}`,
   ];
   const cpuBefore = childSeconds();
   const started = performance.now();

@@ -137,21 +137,27 @@ export class ScoreTable {
       const output = width === 1 ? `o${i}` : `CAST(o${i} AS ${columnSqlType(element, 1)}[])`;
       return `CASE WHEN status = ${ROW_STATUS.scored} THEN ${output} END AS o${i}`;
     });
-    await this.database.run(
-      `COPY (SELECT ${['status', ...columns].join(', ')} FROM scores) TO ${quoteText(join(folder, 'scores.parquet'))} ` +
-        '(FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1)',
+    const scores = await copyTo(
+      this.database,
+      `SELECT ${['status', ...columns].join(', ')} FROM scores`,
+      join(folder, 'scores.parquet'),
+      'FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1',
+      order.rows,
     );
-    if (this.bad.length > 0) {
-      await this.database.run(
-        `COPY bad TO ${quoteText(join(folder, 'bad.parquet'))} (FORMAT parquet, COMPRESSION snappy)`,
-      );
-    }
-    const digestOf = async (name: string): Promise<string> =>
-      (await hashFile(join(folder, name))).sha256;
-    const bad = this.bad.length === 0 ? null : await digestOf('bad.parquet');
+    const { bad } = this;
+    const badFile =
+      bad.length === 0
+        ? undefined
+        : await copyTo(
+            this.database,
+            'FROM bad',
+            join(folder, 'bad.parquet'),
+            'FORMAT parquet, COMPRESSION snappy',
+            bad.length,
+          );
     const files = {
-      scores: await digestOf('scores.parquet'),
-      bad,
+      scores: scores.sha256,
+      bad: badFile?.sha256 ?? null,
       ...(await writeBeside(folder, about)),
     };
     await createFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
@@ -178,9 +184,10 @@ export class ScoreTable {
     const columns = table.outputs.map(
       ({ element, width }, i) => `CAST(o${i} AS ${columnSqlType(element, width)})`,
     );
-    await database.run(
+    const [stored] = await database.rows(
       `INSERT INTO scores SELECT ${['status', marked(sampled), ...columns].join(', ')} FROM read_parquet(${quotePath(file)})`,
     );
+    if (Number(stored?.Count) !== order.rows) throw damagedScores(file);
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
       await createBadTable(database);
       await database.run(
@@ -310,8 +317,7 @@ export async function writePart(
   const folder = join(order.temporaryFolder, 'part');
   await createSubfolder(folder);
   const ledger = sumLedgers(inputs.map((input) => input.ledger));
-  const stored = await database.rows('SELECT count(*)::INTEGER AS stored FROM scores');
-  if (!balances(ledger) || stored[0]?.stored !== order.rows || ledger.rows !== order.rows) {
+  if (!balances(ledger) || ledger.rows !== order.rows) {
     throw new Error(
       `task ${order.name}: the ledger does not balance: ${JSON.stringify(ledger)} of ${order.rows}`,
     );
