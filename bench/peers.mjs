@@ -1,7 +1,7 @@
 /**
  * `npm run bench:peers`: the whole job, Parquet to Parquet, beside what people use instead, in one run on the same data.
  *
- *     node bench/peers.mjs [--rows 4000000] [--rounds 3] [--folder out/bench] [--only multiprocess,compiled,spark,ray_data]
+ *     node bench/peers.mjs [--rows 4000000] [--rounds 3] [--folder out/bench] [--only multiprocess,compiled,spark,ray_data,mlflow_udf]
  *
  * Rounds take turns. A peer reads the same files, scores with the same model (lleaves with the same trees) in as many processes of one thread as there are cores,
  * and writes keys and predictions; it keeps no ledger and no statistics, and publishes nothing. What each gives is compared
@@ -13,26 +13,26 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { makeFlights } from './make-flights.mjs';
+import { commandOf, makePython, peerEnv, root } from './peers/commands.mjs';
 
 // A machine's own list of certificates, which Node reads at its start for 50 ms, says nothing of what is measured.
 delete process.env.NODE_EXTRA_CA_CERTS;
 
-/** The peers: how they are called, whose version is shown, and how many times faster scoreline is to be. */
+/** The peers: how they are called, whose version is shown, and how many times faster scoreline is to be, where that is said. */
 const PEERS = {
   multiprocess: { name: 'multiprocessing + ONNX Runtime', of: 'onnxruntime', target: 8 },
   compiled: { name: 'multiprocessing + lleaves', of: 'lleaves', target: 3.5 },
   spark: { name: 'PySpark, mapInArrow', of: 'pyspark', target: 15 },
   ray_data: { name: 'Ray Data', of: 'ray', target: 15 },
+  mlflow_udf: { name: 'MLflow, UDF of Spark', of: 'mlflow-skinny' },
 };
 const MARK = ['<!-- peers: written by npm run bench:peers -->', '<!-- peers: end -->'];
 /** What lleaves adds up in float64, ONNX Runtime in float32. */
 const MAX_APART = 0.01;
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const { values: options } = parseArgs({
   options: {
     rows: { type: 'string', default: '4000000' },
@@ -47,11 +47,10 @@ const names = options.only.split(',');
 const data = join(folder, 'flights');
 const model = join(root, 'fixtures/models/flights.onnx');
 const trained = join(folder, 'flights-model');
-const cores = os.availableParallelism();
 
 await mkdir(folder, { recursive: true });
 await makeFlights(rows, data);
-const python = makePython();
+const python = makePython(folder);
 if (names.includes('compiled') && !existsSync(`${trained}.lleaves`))
   execFileSync(
     python,
@@ -64,7 +63,16 @@ for (let round = 1; round <= Number(options.rounds); round++) {
   for (const name of seconds.keys()) {
     const target = join(folder, `peer-${name}`);
     await rm(target, { recursive: true, force: true });
-    seconds.get(name).push(await timed(...commandOf(name, target)));
+    seconds.get(name).push(
+      await timed(
+        ...commandOf(name, {
+          python,
+          data,
+          model: name === 'compiled' ? trained : model,
+          target,
+        }),
+      ),
+    );
     console.log(`round ${round}  ${name.padEnd(14)} ${seconds.get(name).at(-1).toFixed(2)} s`);
   }
 }
@@ -72,35 +80,11 @@ const apart = new Map();
 for (const name of names) apart.set(name, await compare(join(folder, `peer-${name}`)));
 await report();
 
-function makePython() {
-  const venv = join(folder, 'peers-venv');
-  const program = join(venv, 'bin/python');
-  if (!existsSync(program)) execFileSync('python3', ['-m', 'venv', venv]);
-  const list = join(root, 'bench/peers/requirements.txt');
-  execFileSync(program, ['-m', 'pip', 'install', '--quiet', '-r', list], { stdio: 'inherit' });
-  return program;
-}
-
-function commandOf(name, target) {
-  if (name !== 'scoreline') {
-    const own = name === 'compiled' ? trained : model;
-    return [python, [join(root, `bench/peers/${name}.py`), data, own, target, String(cores)]];
-  }
-  const set = [`input.path=${data}`, `output.path=${target}`, 'run.engine=auto'];
-  const args = set.flatMap((one) => ['--set', one]);
-  return [
-    process.execPath,
-    [join(root, 'bin/scoreline.js'), 'run', join(root, 'bench/flights.yaml'), '-q', ...args],
-  ];
-}
-
 /** The seconds from the start of a process to its end. */
 function timed(program, args) {
   const started = performance.now();
   return new Promise((done, failed) => {
-    // The processes that a peer starts find what its script imports, too.
-    const env = { ...process.env, PYTHONPATH: join(root, 'bench/peers') };
-    const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, args, { env: peerEnv(), stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (text) => {
       said += text;
@@ -155,7 +139,7 @@ async function report() {
       return line(
         `${title} ${version(of)}`,
         seconds.get(name),
-        `${times.toFixed(1)} × | ${target} × | ${apart.get(name).toPrecision(2)}`,
+        `${times.toFixed(1)} × | ${target === undefined ? '–' : `${target} ×`} | ${apart.get(name).toPrecision(2)}`,
       );
     }),
   ];
@@ -164,7 +148,7 @@ async function report() {
     const wall = median(list);
     return `${name.padEnd(13)} ${'█'.repeat(Math.max(1, Math.round((50 * wall) / longest)))} ${wall.toFixed(1)} s`;
   });
-  const about = `${new Date().toISOString().slice(0, 10)}: ${rows.toLocaleString('en')} rows, ${options.rounds} rounds in turn; ${os.cpus()[0].model}, ${cores} cores, Node ${process.version}.`;
+  const about = `${new Date().toISOString().slice(0, 10)}: ${rows.toLocaleString('en')} rows, ${options.rounds} rounds in turn; ${os.cpus()[0].model}, ${os.availableParallelism()} cores, Node ${process.version}.`;
   const text = [about, '', ...table, '', '```text', ...chart, '```'].join('\n');
   console.log(text);
   const page = join(root, 'docs/performance.md');

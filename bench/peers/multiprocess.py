@@ -20,7 +20,7 @@ def score(path: str) -> None:
 
 
 if __name__ == "__main__":
-    Path(TARGET).mkdir(parents=True)
+    Path(TARGET).mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, context, start) as pool:
         list(pool.map(score, common.files(DATA)))

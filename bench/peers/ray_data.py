@@ -6,6 +6,7 @@ import numpy as np
 import ray
 
 DATA, MODEL, TARGET, PROCESSES = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+MODE = ray.data.SaveMode(sys.argv[5] if len(sys.argv) > 5 else "append")  # Ray's own default
 
 
 class Scorer:
@@ -26,5 +27,5 @@ ray.data.DataContext.get_current().enable_progress_bars = False
     # With a whole core for each actor none is left for those that read, and nothing ever begins.
     .map_batches(Scorer, batch_size=common.BATCH, batch_format="pyarrow", num_cpus=0.5,
                  compute=ray.data.ActorPoolStrategy(size=PROCESSES))
-    .write_parquet(TARGET)
+    .write_parquet(TARGET, mode=MODE)
 )

@@ -7,6 +7,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 DATA, MODEL, TARGET, PROCESSES = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+MODE = sys.argv[5] if len(sys.argv) > 5 else "errorifexists"  # Spark's own default
 
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
@@ -32,5 +33,5 @@ spark.sparkContext.setLogLevel("ERROR")
     spark.read.parquet(DATA)
     .select(*common.KEPT, *common.FEATURES)
     .mapInArrow(score, "flight_id bigint, carrier string, delay_minutes float")
-    .write.parquet(TARGET)
+    .write.mode(MODE).parquet(TARGET)
 )
