@@ -295,7 +295,7 @@ export class Sequence {
       if (model.latest && random.next() < 0.3)
         await this.command(
           ['compare', job.output, 'latest', id],
-          new Set(this.isLossy ? [0, 6] : [0]),
+          new Set(this.isLossy ? [0, 4, 6] : [0]),
         );
   }
 

@@ -144,10 +144,14 @@ export async function scoreMissing(
   const { shard } = tools;
   const all = prepared.units.flatMap((unit) => unit.tasks);
   const tasks = shard === undefined ? all : tasksOfShard(all, shard);
-  const keys = publishedKeys(published);
-  const { missing, remade } = await missingTasks(tasks, keys, tools, parts);
-  tally.reusedTasks = parts.size;
   const toDo = prepared.units.filter((unit) => whyToDo(unit, prepared, published) !== undefined);
+  const known = {
+    published: publishedKeys(published),
+    // What is published anew is judged anew, by statistics that are beside its scores.
+    judged: new Set(toDo.map(({ unit }) => unit)),
+  };
+  const { missing, remade } = await missingTasks(tasks, known, tools, parts);
+  tally.reusedTasks = parts.size;
   // Who publishes checks the keys: a shard would look at units that are not its own.
   const toCheck = prepared.job.input.key === undefined || shard !== undefined ? [] : toDo;
 
@@ -242,7 +246,10 @@ function publishedKeys(published: Manifest | undefined): ReadonlySet<string> {
 /** The tasks whose parts have to be made, and whether one that is published is among those that are gone. */
 async function missingTasks(
   tasks: readonly Task[],
-  published: ReadonlySet<string>,
+  {
+    published,
+    judged,
+  }: { readonly published: ReadonlySet<string>; readonly judged: ReadonlySet<string> },
   { output, temporary }: Pick<ScoreTools, 'output' | 'temporary'>,
   parts: Map<string, StoredPart>,
 ): Promise<{ missing: Task[]; remade: boolean }> {
@@ -259,7 +266,7 @@ async function missingTasks(
     // The statistics of features are beside the scores.
     const isWhole =
       part?.statistics !== undefined &&
-      (published.has(key) || (await output.hasScores(task.scoreKey!)));
+      ((published.has(key) && !judged.has(task.unit)) || (await output.hasScores(task.scoreKey!)));
     if (part !== undefined && isWhole) {
       parts.set(key, part);
       continue;

@@ -335,6 +335,23 @@ describe('an output of before there were statistics', () => {
     expect((await scoreline(['verify', job.output])).exit).toBe(0);
   }, 60_000);
 
+  test('which the store has lost are made again where what is published is judged again', async () => {
+    const job = makeCase({ input: { path: 'in', key: 'id' } });
+    writePart(job, 'x.csv', 0);
+    expect((await job.run()).exit).toBe(0);
+    const files = job.files();
+    rmSync(join(job.output, 'store', 'scores'), { recursive: true });
+    // The same scores and parts, but another record of the partition.
+    job.change({ input: { path: 'in' } });
+    expect(await job.run()).toMatchObject({
+      exit: 0,
+      stderr: expect.not.stringContaining('gone'),
+      report: { outcome: 'published', tasks: { scored: 1 } },
+    });
+    expect(job.files()).toEqual(files);
+    expect((await scoreline(['verify', job.output])).exit).toBe(0);
+  }, 60_000);
+
   test('of which statistics are damaged is told so by verify', async () => {
     const job = makeCase();
     writePart(job, 'x.csv', 0);
