@@ -16,7 +16,7 @@ export const TASK_BYTES = 256 * 1024 * 1024;
 const TASK_FILES = 512;
 
 /** Changes whenever equal inputs would give other scores: it is part of every score key. */
-const SCORING_FORMAT = 2;
+const SCORING_FORMAT = 3;
 /** Changes whenever equal scores would be published as other bytes: it is part of every part key. */
 const PART_FORMAT = 1;
 

@@ -205,6 +205,11 @@ function rangeGates({ settings, current }: GateInput): GateResult[] {
     const [least, most] = range;
     const low = sketch.negativeInfinite > 0 ? Number.NEGATIVE_INFINITY : (sketch.min ?? least);
     const high = sketch.positiveInfinite > 0 ? Number.POSITIVE_INFINITY : (sketch.max ?? most);
+    // What is no number lies in no range.
+    if (sketch.nan > 0) {
+      const reason = `${sketch.nan} ${sketch.nan === 1 ? 'is' : 'are'} NaN`;
+      return [{ ...SKIPPED, column: name, status: 'fail', measured: null, limit: most, reason }];
+    }
     const isLow = low < least;
     const status = isLow || high > most ? 'fail' : 'pass';
     const limit = isLow ? least : most;

@@ -39,20 +39,22 @@ export function histogramOf(
 }
 
 function roundEdges(least: number, most: number): number[] {
-  const step = roundStep((most - least) / BINS) ?? roundStep(Math.abs(least) / 10) ?? 1;
+  const step = roundStep(most / BINS - least / BINS) ?? roundStep(Math.abs(least) / 10) ?? 1;
   const first = Math.floor(least / step);
   const count = Math.max(1, Math.floor(most / step) + 1 - first);
   // Multiples of the step, not sums of it: 0.1 + 0.2 is no round number.
   const digits = Math.max(0, 1 - Math.floor(Math.log10(step)));
   return Array.from({ length: count + 1 }, (_, i) => {
     const edge = (first + i) * step;
-    return digits > 20 ? edge : Number(edge.toFixed(digits));
+    // A multiple beyond the largest number is none that JSON can carry.
+    const finite = Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, edge));
+    return digits > 20 ? finite : Number(finite.toFixed(digits));
   });
 }
 
-/** The next of 1, 2 and 5 times a power of ten; undefined where numbers are too close together, or too far apart. */
+/** The next of 1, 2 and 5 times a power of ten; undefined where numbers are too close together. */
 function roundStep(least: number): number | undefined {
-  if (!(least > 1e-300 && least < 1e300)) return undefined;
+  if (!(least > 1e-300)) return undefined;
   const power = 10 ** Math.floor(Math.log10(least));
   const factor = [1, 2, 5, 10].find((each) => each * power >= least) ?? 10;
   return factor * power;

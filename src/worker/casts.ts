@@ -72,9 +72,11 @@ function textCast(x: string, element: ElementType): Cast {
 
 /** DECIMAL and 128-bit integers, which no typed array holds; ENUM and UUID as text. */
 function wideCast(x: string, type: string, element: ElementType): Cast {
-  const value = `TRY_CAST(${x} AS ${sqlTypeOfElement(element)})`;
+  const isFloat = element === 'float32' || element === 'float64';
+  const source = isFloat ? doubleSql(x, type) : x;
+  const value = `TRY_CAST(${source} AS ${sqlTypeOfElement(element)})`;
   if (element === 'utf8') return { value, fetched: element, conversion: 'none' };
-  if (element === 'float32' || element === 'float64') {
+  if (isFloat) {
     // Back through DOUBLE: DuckDB casts FLOAT to DECIMAL in float arithmetic, which loses more than the cast did.
     const back = `TRY_CAST(CAST(${value} AS DOUBLE) AS ${type})`;
     return {
@@ -88,6 +90,32 @@ function wideCast(x: string, type: string, element: ElementType): Cast {
   const whole = `CASE WHEN TRY_CAST(${value} AS ${type}) = ${x} THEN ${value} END`;
   const failed = `${x} IS NOT NULL AND (${whole}) IS NULL`;
   return { value: whole, fetched: element, conversion: 'none', failed };
+}
+
+/** Up to so many digits every whole number is a double, and as far as to this one. */
+const EXACT_DIGITS = 15;
+const MOST_EXACT = '9007199254740992';
+/** The last power of ten that is a double: divided by a larger one, a whole number is rounded twice. */
+const EXACT_POWER = 22;
+
+/**
+ * The double that is nearest to a DECIMAL or a 128-bit integer. DuckDB's own cast of more digits than a double holds adds up two
+ * parts, each rounded, and lands beside it; that to FLOAT does so with fewer. Of text it finds the nearest.
+ */
+function doubleSql(x: string, type: string): string {
+  const direct = `CAST(${x} AS DOUBLE)`;
+  const nearest = `CAST(CAST(${x} AS VARCHAR) AS DOUBLE)`;
+  const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(type);
+  const precision = Number(decimal?.[1] ?? Number.POSITIVE_INFINITY);
+  const scale = Number(decimal?.[2] ?? 0);
+  if (precision <= EXACT_DIGITS) return direct;
+  if (scale > EXACT_POWER) return nearest;
+  const digits = MOST_EXACT.padStart(scale + 1, '0');
+  const point = digits.length - scale;
+  const fraction = point < digits.length ? `.${digits.slice(point)}` : '';
+  const limit = `CAST('${digits.slice(0, point)}${fraction}' AS ${type})`;
+  const least = type === 'UHUGEINT' ? '0' : `-${limit}`;
+  return `CASE WHEN ${x} BETWEEN ${least} AND ${limit} THEN ${direct} ELSE ${nearest} END`;
 }
 
 function floatCast(x: string, source: ElementType, element: 'float32' | 'float64'): Cast {

@@ -288,6 +288,9 @@ describe('scores', () => {
     );
     expect(judge(settings, scores([0, 1]), undefined)[0]?.status).toBe('pass');
     expect(judge(settings, scores([0, Infinity]), undefined)[0]?.status).toBe('fail');
+    expect(line(judge(settings, scores([0.5, NaN, NaN]), undefined)[0])).toBe(
+      'fail    scores.range p: 2 are NaN',
+    );
   });
 });
 

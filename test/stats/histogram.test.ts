@@ -16,6 +16,11 @@ function made(rows: number, value: (random: Random) => number): Float64Array {
   return Float64Array.from({ length: rows }, () => value(random));
 }
 
+/** Placeholders at both ends, as some systems write them for what is not known, and numbers between. */
+function huge(most: number): Float64Array {
+  return Float64Array.from({ length: 300 }, (_, i) => [-most, most, 1][i % 3]!);
+}
+
 describe('a histogram', () => {
   test.each([
     ['whole numbers', made(2000, (random) => random.whole(0, 50))],
@@ -25,6 +30,9 @@ describe('a histogram', () => {
     ['below zero', made(500, (random) => -1000 * random.next())],
     ['one value', new Float64Array(20).fill(7)],
     ['zero alone', new Float64Array(20)],
+    ['the largest numbers there are', huge(Number.MAX_VALUE)],
+    ['large numbers', huge(3e301)],
+    ['the largest number alone', new Float64Array(20).fill(Number.MAX_VALUE)],
   ])('of %s has every value in the bin that holds it', (_, values) => {
     const { edges, current, baseline } = histogramOf(sketch(values), undefined)!;
     const expected = edges.slice(0, -1).map((edge, i) => {
@@ -39,6 +47,7 @@ describe('a histogram', () => {
     expect([...edges].sort((a, b) => a - b)).toEqual(edges);
     expect(new Set(edges).size).toBe(edges.length);
     expect(edges.length).toBeLessThan(60);
+    expect(edges.every(Number.isFinite)).toBe(true);
     expect(baseline).toBeNull();
   });
 

@@ -4,6 +4,7 @@ import type { InputBinding } from '../../src/plan/signature.js';
 import type { OrderFile } from '../../src/worker/protocol.js';
 import { failure } from '../failure.js';
 import { cast, featuresOf, fileOf, nearest } from '../feature-case.js';
+import { Random } from '../random.js';
 
 type Case = readonly [
   type: string,
@@ -74,6 +75,34 @@ describe('to whole numbers', () => {
 });
 
 describe('wide numbers to floats', () => {
+  test.each([
+    ['DECIMAL(9,4)', 9, 4],
+    ['DECIMAL(15,2)', 15, 2],
+    ['DECIMAL(16,16)', 16, 16],
+    ['DECIMAL(18,2)', 18, 2],
+    ['DECIMAL(18,0)', 18, 0],
+    ['DECIMAL(38,2)', 25, 2],
+    ['DECIMAL(38,9)', 30, 9],
+    ['DECIMAL(38,18)', 38, 18],
+    ['DECIMAL(38,38)', 38, 38],
+  ] as const)(
+    '%s becomes the nearest double, and that the nearest float',
+    async (type, most, scale) => {
+      const random = new Random(most * 100 + scale);
+      const texts = Array.from({ length: 3000 }, (_, i) => {
+        const digits = Array.from({ length: random.whole(1, most) }, () => random.whole(0, 9));
+        const text = digits.join('').padStart(scale + 1, '0');
+        const sign = i % 2 === 1 ? '-' : '';
+        return sign + (scale > 0 ? `${text.slice(0, -scale)}.${text.slice(-scale)}` : text);
+      });
+      // Of text, JavaScript finds the nearest; no type has -0.
+      const doubles = texts.map((text) => Number(text) + 0);
+      const literals = texts.map((text) => `'${text}'`);
+      expect((await cast(literals, type, 'float64')).values).toEqual(doubles);
+      expect((await cast(literals, type, 'float32')).values).toEqual(doubles.map(Math.fround));
+    },
+  );
+
   test('decimals: those that do not come back are counted', async () => {
     const literals = ['0.5', '0.1', '16777217', '16777216', '-2.25', 'NULL'];
     const { values, bad, lossy } = await cast(literals, 'DECIMAL(18,3)', 'float32');
