@@ -53,7 +53,7 @@ export async function gc(output: Output, options: GcOptions): Promise<GcReport> 
       if (!needed[kind].has(key) && !(await isFresh(folder))) unneeded.push({ kind, folder });
     }
   }
-  const dead = await output.deadTemporaries();
+  const dead = await output.deadTemporaries(options.now());
   const snapshotFolder = (number: number): string => output.path('snapshots', snapshotName(number));
   const bytes = await bytesFreed([
     ...old.map(snapshotFolder),

@@ -142,7 +142,9 @@ export async function repairCurrent(output: Output): Promise<void> {
     if (number === undefined) return;
     const target = `snapshots/${snapshotName(number)}`;
     if ((await linkTarget(output.path('current'))) === target) return;
-    await replaceLink(output.path('current'), target);
+    await output.withTemporary((temporary) =>
+      replaceLink(output.path('current'), target, join(temporary, 'current')),
+    );
   }
 }
 

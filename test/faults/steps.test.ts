@@ -51,7 +51,10 @@ const AT_WORK: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   copyWhole: [/^parent change copyFile tmp\/T\/model-[0-9a-f]+\/files\/\S+\.onnx #/],
   linkFile: [/^parent change link tmp\/T\/snapshot-1\/data\//],
-  replaceLink: [/^parent change symlink current\.tmp #/, /change rename current\.tmp -> current #/],
+  replaceLink: [
+    /^parent change symlink tmp\/T\/current #/,
+    /change rename tmp\/T\/current -> current #/,
+  ],
   createFile: [/^worker change writeFile tmp\/T\/\S+\/part\/part\.json #/],
   removeTree: [/^worker change rm tmp\/T\/csv-/],
   removeLeftover: [/^worker change rm tmp\/T\//, /^parent change rm tmp\/T #/],
@@ -82,7 +85,7 @@ describe('the steps of a run', () => {
         const at = places.indexOf(rename);
         const before = places.slice(0, at).filter((place) => place.startsWith(`sync ${from} #`));
         // A symbolic link has no content to flush.
-        if (from !== 'current.tmp') expect(before, rename).not.toEqual([]);
+        if (from !== 'tmp/T/current') expect(before, rename).not.toEqual([]);
         const after = places.slice(at + 1).filter((p) => p.startsWith(`sync ${dirname(to!)} #`));
         expect(after, rename).not.toEqual([]);
       }
