@@ -67,7 +67,7 @@ export class Output {
     return new Output(root);
   }
 
-  /** The output at `root`, created if nothing is there; folders of runs that are gone are swept. */
+  /** The output at `root`, created if nothing is there. */
   static async open(root: string): Promise<Output> {
     const found = await Output.find(root);
     const output = found ?? new Output(root);
@@ -78,7 +78,6 @@ export class Output {
     for (const name of PLACES) {
       await makeFolder(join(root, name));
     }
-    for (const folder of await output.deadTemporaries(new Date())) await removeLeftover(folder);
     return output;
   }
 
@@ -187,22 +186,25 @@ export class Output {
 
   /**
    * What processes that are gone have left in `tmp`. Of processes of other machines, of other containers, and of before a boot
-   * nothing is known: what they have is left until nothing was made in it for seven days.
+   * nothing is known: what they have is left until nothing was made in it for seven days. `strangers`: there is such.
    */
-  async deadTemporaries(now: Date): Promise<string[]> {
-    const folders: string[] = [];
-    const leaveOld = async (path: string): Promise<void> => {
-      if (await isOlder(path, now.getTime() - OLD_MS)) folders.push(path);
+  async leftovers(now: Date): Promise<{ readonly dead: string[]; readonly strangers: boolean }> {
+    const dead: string[] = [];
+    let strangers = false;
+    const addOld = async (path: string): Promise<void> => {
+      if (await isOlder(path, now.getTime() - OLD_MS)) dead.push(path);
     };
     for (const name of await listFolder(this.path('tmp'))) {
       const owner = ownerOf(name);
-      if (owner === 'gone') folders.push(this.path('tmp', name));
-      if (owner === 'elsewhere') await leaveOld(this.path('tmp', name));
+      if (owner === 'gone') dead.push(this.path('tmp', name));
+      if (owner !== 'elsewhere') continue;
+      strangers = true;
+      await addOld(this.path('tmp', name));
     }
     // Earlier versions made the new link beside the old one.
     for (const name of await listFolder(this.root))
-      if (/^current\.\d+\.[0-9a-z]+\.tmp$/.test(name)) await leaveOld(this.path(name));
-    return folders;
+      if (/^current\.\d+\.[0-9a-z]+\.tmp$/.test(name)) await addOld(this.path(name));
+    return { dead, strangers };
   }
 
   /** Lends a temporary folder, and removes it afterwards. */

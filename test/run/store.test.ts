@@ -14,6 +14,7 @@ import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/hash.js';
 import { processSpace } from '../../src/base/identity.js';
 import { Output } from '../../src/run/store.js';
+import { sweep } from '../../src/run/unrecorded.js';
 import { failure } from '../failure.js';
 import { asNobody, IS_ROOT } from '../nobody.js';
 import { makeFolder, ROOT } from '../scoreline.js';
@@ -244,7 +245,7 @@ describe('the sweep of temporary folders', () => {
       mkdirSync(output.path('tmp', name, 'deep'), { recursive: true });
       writeFileSync(output.path('tmp', name, 'deep', 'file'), '', { mode: 0o444 });
     }
-    await Output.open(output.root);
+    await sweep(output, new Date());
     return readdirSync(output.path('tmp')).sort();
   }
 
@@ -261,7 +262,7 @@ describe('the sweep of temporary folders', () => {
     const output = await Output.open(makeFolder());
     const [mine, other] = [await output.makeTemporary(), await output.makeTemporary()];
     expect(mine).not.toBe(other);
-    await Output.open(output.root);
+    await sweep(output, new Date());
     expect(readdirSync(output.path('tmp'))).toHaveLength(2);
     const unknown = `${HERE}-${process.pid}-unknown-abc`;
     expect(await swept([unknown])).toEqual([unknown]);
@@ -276,7 +277,7 @@ describe('the sweep of temporary folders', () => {
       mkdirSync(output.path('tmp', name));
       daysOld(output.path('tmp', name), days);
     }
-    await Output.open(output.root);
+    await sweep(output, new Date());
     expect(readdirSync(output.path('tmp'))).toEqual([fresh]);
   });
 
@@ -290,10 +291,16 @@ describe('the sweep of temporary folders', () => {
     async () => {
       const output = await Output.open(makeFolder());
       const mine = await output.makeTemporary();
-      const open = `import(${JSON.stringify(join(ROOT, 'dist', 'index.js'))}).then(({ Output }) => Output.open(${JSON.stringify(output.root)}))`;
+      const built = (name: string): string => JSON.stringify(join(ROOT, 'dist', 'run', name));
+      const script = [
+        `import { Output } from ${built('store.js')};`,
+        `import { sweep } from ${built('unrecorded.js')};`,
+        `await sweep(await Output.open(${JSON.stringify(output.root)}), new Date());`,
+      ].join('\n');
+      const node = [process.execPath, '--input-type=module', '-e', script];
       const { status, stderr } = spawnSync(
         'unshare',
-        ['--pid', '--fork', '--mount-proc', process.execPath, '-e', open],
+        ['--pid', '--fork', '--mount-proc', ...node],
         { encoding: 'utf8' },
       );
       expect([status, stderr]).toEqual([0, '']);
@@ -311,7 +318,7 @@ describe('the sweep of temporary folders', () => {
       symlinkSync('snapshots/000001', output.path(name));
       daysOld(output.path(name), days);
     }
-    await Output.open(output.root);
+    await sweep(output, new Date());
     expect(readdirSync(output.root).filter((name) => name.startsWith('current'))).toEqual([
       'current.4712.k3f9.tmp',
       'current.mine.tmp',
