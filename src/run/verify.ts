@@ -320,9 +320,9 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     if (kind === 'csv') {
       const record = await checker.output.readCsv(key);
       if (record === undefined) return [checker.found(join(folder, 'csv.json'), 'is missing')];
-      const { rejected } = record;
+      const { data = {}, rejected } = record;
       const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
-      return [...(await check('rows.parquet', {})), ...bad];
+      return [...(await check('rows.parquet', data)), ...bad];
     }
     if (kind === 'models') {
       const record = await readModelRecord(checker.output, key);
