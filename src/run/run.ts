@@ -298,9 +298,11 @@ async function scoreAndPublish(
   const { runId } = progress;
   const judgeFirst = (parts: ReadonlyMap<string, StoredPart>): Promise<void> =>
     judgePart({ output, prepared, runId }, parts, { base, progress });
-  const tools = { output, temporary, pool, shard, onEvent, judgeFirst };
+  const onBegun = (begun: Scored): void => {
+    progress.scored = begun;
+  };
+  const tools = { output, temporary, pool, shard, onEvent, onBegun, judgeFirst };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
-  progress.scored = scored;
   if (scored.tally.batchDependent) {
     progress.notes.push(
       'rows of this model depend on their neighbours in the batch: scores hold for this batch size alone',
