@@ -8,7 +8,7 @@ import { modelKey } from './model-store.js';
 import { readSnapshot, snapshotName, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
 import { type Output, STORE_KINDS, type StoreKind } from './store.js';
-import { isOwed, sweep } from './unrecorded.js';
+import { addMissing, isOwed } from './unrecorded.js';
 
 /** What a run may have found in the store and not published yet is younger than this. */
 const FRESH_MS = 7 * 24 * 60 * 60 * 1000;
@@ -74,7 +74,10 @@ export async function gc(output: Output, options: GcOptions): Promise<GcReport> 
     for (const { kind, folder } of unneeded) {
       if (await remove(folder, remover, isFresh)) removed[kind]++;
     }
-    if (!options.dryRun) await sweep(output, options.now());
+    if (!options.dryRun) {
+      await addMissing(output, options.now());
+      for (const folder of dead) await removeTree(folder);
+    }
   } finally {
     if (remover !== undefined) await removeTree(remover);
   }

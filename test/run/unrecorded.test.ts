@@ -122,6 +122,15 @@ describe('a snapshot whose run was killed before it could record it', () => {
     expect(await gc(output, options)).toMatchObject({ snapshots: [1] });
   });
 
+  test('gets its record from gc also where its temporary folder was removed', async () => {
+    await publishAs(GONE);
+    rmSync(output.path('tmp', GONE), { recursive: true });
+    await sweep(output, now());
+    expect(chain()).toEqual([]);
+    await gc(output, { keep: 10, now, dryRun: false });
+    expect(chain()).toMatchObject([{ snapshot: 1, error: LATE }]);
+  });
+
   test('that is recorded in the chain alone gets no second record', async () => {
     await publishAs(GONE);
     await sweep(output, now());
