@@ -30,7 +30,7 @@ export function messageOfRow({ reason, detail }: Pick<BadRow, 'reason' | 'detail
 /** What a reason means, in a sentence for the person who reads the file. */
 export const QUARANTINE_MESSAGES: Readonly<Record<QuarantineReason, string>> = {
   null_value: 'the column is null and the model input cannot hold a missing value',
-  cast_failed: "the value cannot be converted to the model input's type",
+  cast_failed: 'the value cannot be converted to the type that the job or the model asks for',
   wrong_length: 'the list has another number of elements than the model input takes a row',
   model_failed: 'the model fails on this row, also when it is alone',
   model_crashed: 'the model ends the process that runs it on this row, also when it is alone',
