@@ -21,9 +21,7 @@ function run(job: string, to: string, ...args: string[]): Promise<RunResult> {
 function contents(of: string): Map<string, string> {
   const root = join(of, 'current');
   return new Map(
-    listFiles(root)
-      .filter((name) => !name.startsWith('report'))
-      .map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
+    contentFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
   );
 }
 
