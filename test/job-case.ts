@@ -97,6 +97,14 @@ export function contentFiles(snapshot: string): string[] {
   return listFiles(snapshot).filter((name) => name !== 'report.json' && name !== 'publisher.json');
 }
 
+/** What is published in an output: every file whose bytes follow from what was scored alone, and its content. */
+export function publishedContents(output: string): Map<string, string> {
+  const root = join(output, 'current');
+  return new Map(
+    contentFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
+  );
+}
+
 /** How long a command may take that is to take `ms` on a machine that does nothing else. */
 export function allowedMs(ms: number): number {
   return ms * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { listFiles, type RunResult, withReport } from '../job-case.js';
+import { listFiles, publishedContents, type RunResult, withReport } from '../job-case.js';
 import { columns, query, schemaOf } from '../parquet.js';
 import { FIXTURES, makeFolder, ROOT, scoreline } from '../scoreline.js';
 
@@ -14,14 +14,6 @@ const output = join(folder, 'out');
 function run(job: string, to: string, ...args: string[]): Promise<RunResult> {
   return scoreline(['run', job, '--json', '--quiet', '--set', `output.path=${to}`, ...args]).then(
     withReport<RunResult['report']>,
-  );
-}
-
-/** Every published file and its content. */
-function contents(of: string): Map<string, string> {
-  const root = join(of, 'current');
-  return new Map(
-    contentFiles(root).map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
   );
 }
 
@@ -137,7 +129,7 @@ describe('published bytes', () => {
       const months = ['--set', 'input.path=../fixtures/flights/month=1*/*.parquet'];
       const result = await run(job, to, '--workers', workers, ...months);
       expect(result).toMatchObject({ exit: 0, stderr: '', report: { units: { planned: 4 } } });
-      const got = contents(to);
+      const got = publishedContents(to);
       want ??= got;
       expect(got.size).toBe(5);
       expect([...got.keys()]).toEqual([...want.keys()]);

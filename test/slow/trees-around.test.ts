@@ -1,11 +1,11 @@
 /** Models of scikit-learn with something before or behind their trees: the bits of ONNX Runtime, and the bytes of a run. fixtures/make/pipelines.py made them. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Session, TensorSpec, TensorValues } from '../../src/base/onnx.js';
 import { describeTrees } from '../../src/worker/trees.js';
 import { loadTrees } from '../../src/worker/trees-load.js';
-import { listFiles, makeCase, type RunResult, type Sections } from '../job-case.js';
+import { makeCase, publishedContents, type RunResult, type Sections } from '../job-case.js';
 import { attribute, constant, int, node, number, part, tensor, writeModel } from '../onnx.js';
 import { writeParquet } from '../parquet.js';
 import { Random } from '../random.js';
@@ -86,13 +86,6 @@ describe('500,000 rows have the bits of ONNX Runtime', () => {
   });
 });
 
-/** Every published file and its content. */
-function contents(output: string): Map<string, string> {
-  const root = join(output, 'current');
-  const names = listFiles(root).filter((name) => !name.startsWith('report'));
-  return new Map(names.map((name) => [name, readFileSync(join(root, name)).toString('base64')]));
-}
-
 const TABLE = [
   '(i % 80)::FLOAT AS age',
   'CASE WHEN i % 11 = 0 THEN NULL ELSE (i * 37 % 9000)::DOUBLE END AS income',
@@ -119,7 +112,7 @@ async function runWith(
     { rowGroupSize: 5000 },
   );
   const run = await job.run('--quiet');
-  return { ...run, published: contents(job.output) };
+  return { ...run, published: publishedContents(job.output) };
 }
 
 /** The features of a model: its inputs by name, or the columns of its matrix. */
@@ -231,7 +224,7 @@ test('rows that the nodes before the trees refuse are set aside as ONNX Runtime 
       engine: { engine },
       ledger: { rows: 10_000, scored: 9998, quarantined: 2 },
     });
-    results.push(contents(job.output));
+    results.push(publishedContents(job.output));
   }
   expect(results[0]).toEqual(results[1]);
 });

@@ -2,22 +2,12 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import { type JobCase, makeCase, modelPath, publishedContents } from '../job-case.js';
 import { writeParquet } from '../parquet.js';
 import { FIXTURES, makeFolder, ROOT, scoreline } from '../scoreline.js';
 import { stump, writeEnsemble } from '../tree-models.js';
 
 const FLIGHTS = join(ROOT, 'jobs', 'flights.yaml');
-
-/** Every published file and its content. */
-function contents(output: string): Map<string, string> {
-  const root = join(output, 'current');
-  return new Map(
-    listFiles(root)
-      .filter((name) => !name.startsWith('report'))
-      .map((name) => [name, readFileSync(join(root, name)).toString('base64')]),
-  );
-}
 
 /** Scores the flights of a month with an engine, and gives what is published. */
 async function flights(
@@ -38,7 +28,7 @@ async function flights(
   ];
   const result = await scoreline(args, { program });
   expect(result).toMatchObject({ exit: 0, stderr: '' });
-  return { report: JSON.parse(result.stdout), published: contents(output) };
+  return { report: JSON.parse(result.stdout), published: publishedContents(output) };
 }
 
 /** The settings of the binary model, whose scores are transformed by a power of e, and its labels. */
@@ -222,7 +212,7 @@ test('rows whose score is not finite are set aside by the trees as by ONNX Runti
       engine: { engine },
       ledger: { rows: 1000, scored: 960, quarantined: 40 },
     });
-    published.push(contents(job.output));
+    published.push(publishedContents(job.output));
   }
   expect(published[0]).toEqual(published[1]);
 });
@@ -250,7 +240,7 @@ test.each([
     );
     const { report } = await job.run();
     expect(report).toMatchObject({ engine: { engine }, ledger: { scored: 1000 } });
-    published.push(contents(job.output));
+    published.push(publishedContents(job.output));
   }
   expect(published[0]).toEqual(published[1]);
 });
@@ -274,7 +264,7 @@ test('models of tree libraries give the same bytes with both engines, labels and
       const run = await job.run('--quiet');
       expect(run.stderr).toBe('');
       expect(run.report.engine).toMatchObject({ engine });
-      published.push(contents(job.output));
+      published.push(publishedContents(job.output));
     }
     expect({ kind, published: published[0] }).toEqual({ kind, published: published[1] });
   }
