@@ -199,6 +199,7 @@ describe('the documentation', () => {
       'current',
       'snapshots/',
       'manifest.json',
+      'publisher.json',
       'held.json',
       'store/scores/',
       'store/parts/',

@@ -167,6 +167,8 @@ const ORDER = `
   run/model-store.ts
   run/chain.ts
   run/snapshot.ts
+  run/run-page.ts
+  run/unrecorded.ts
   run/history.ts
   run/chain-damage.ts
   run/staged.ts

@@ -92,9 +92,9 @@ export function listFiles(folder: string): string[] {
     .sort();
 }
 
-/** The files of a snapshot whose bytes follow from what was scored alone: its report names the run. */
+/** The files of a snapshot whose bytes follow from what was scored alone: the others name the run. */
 export function contentFiles(snapshot: string): string[] {
-  return listFiles(snapshot).filter((name) => name !== 'report.json');
+  return listFiles(snapshot).filter((name) => name !== 'report.json' && name !== 'publisher.json');
 }
 
 /** How long a command may take that is to take `ms` on a machine that does nothing else. */

@@ -196,9 +196,8 @@ export async function linkFile(source: string, target: string): Promise<void> {
 
 const LINK_UNSUPPORTED = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
-/** Points the symbolic link `path` at `target` (a relative text) in one step. */
-export async function replaceLink(path: string, target: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+/** Points the symbolic link `path` at `target` (a relative text) in one step; `temporary` is a path of the caller's own. */
+export async function replaceLink(path: string, target: string, temporary: string): Promise<void> {
   try {
     await symlink(target, temporary);
     await rename(temporary, path);

@@ -47,6 +47,18 @@ export function keyOf(value: Json): string {
   return sha256(canonicalJson(value));
 }
 
+/** A record with the digest of the rest of it, so that a change shows. Throws on what JSON cannot carry. */
+export function sealed<Sealed extends object>(
+  record: Sealed,
+): Sealed & { readonly digest: string } {
+  return { ...record, digest: sha256(canonicalJson(record)) };
+}
+
+/** Whether a record is as it was sealed. */
+export function isUnedited({ digest, ...rest }: { readonly digest: string }): boolean {
+  return digest === sha256(canonicalJson(rest));
+}
+
 /**
  * What the file system says of a file's identity. Two equal stamps mean the same content, unless a time lies
  * within two seconds of the look (see `isSettled`). Times are in ns and, like inode and device, text: they

@@ -37,6 +37,8 @@ export interface PartRecord {
 export interface CsvRecord {
   readonly key: string;
   readonly rows: number;
+  /** The file of the rows; not kept by earlier versions. */
+  readonly data?: StoredFile | undefined;
   /** The records that were set aside; null when there are none. */
   readonly rejected: StoredFile | null;
 }

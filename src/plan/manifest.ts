@@ -1,7 +1,7 @@
 /** The records that are kept on disk, and how they are read back: parsed once, here, and trusted afterwards. */
 import { z } from 'zod';
 import { ScorelineError, shown } from '../base/errors.js';
-import { canonicalJson } from '../base/hash.js';
+import { canonicalJson, isUnedited } from '../base/hash.js';
 import {
   type CsvRecord,
   dataFileName,
@@ -30,7 +30,22 @@ const partSchema = z.strictObject({
   quarantine: storedFileSchema.nullable(),
 });
 
+/** The digest of the rest of a record beside something in the store: in those of before it was kept there is none. */
+const ownDigest = { digest: digest.optional() };
+
+/** A record as it was written; undefined when it is damaged. */
+function recordIn<Parsed extends { readonly digest?: string | undefined }>(
+  text: string,
+  schema: z.ZodType<Parsed>,
+): Omit<Parsed, 'digest'> | undefined {
+  const found = schema.safeParse(jsonOf(text)).data;
+  if (found === undefined) return undefined;
+  const { digest: own, ...record } = found;
+  return own === undefined || isUnedited({ ...record, digest: own }) ? record : undefined;
+}
+
 const storedPartSchema = z.strictObject({
+  ...ownDigest,
   part: partSchema,
   inputs: z.array(inputLedgerSchema),
   statistics: digest.optional(),
@@ -49,10 +64,11 @@ export interface StoredPart {
 
 /** Reads what is recorded beside a part; undefined when it is damaged. */
 export function parseStoredPart(text: string): StoredPart | undefined {
-  return storedPartSchema.safeParse(jsonOf(text)).data;
+  return recordIn(text, storedPartSchema);
 }
 
 const scoresSchema = z.strictObject({
+  ...ownDigest,
   format: z.union([z.literal(1), z.literal(2)]),
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
@@ -68,18 +84,20 @@ const scoresSchema = z.strictObject({
 
 /** Reads what is recorded beside scores; undefined when it is damaged. */
 export function parseScores(text: string): ScoresRecord | undefined {
-  return scoresSchema.safeParse(jsonOf(text)).data;
+  return recordIn(text, scoresSchema);
 }
 
 const csvRecordSchema = z.strictObject({
+  ...ownDigest,
   key: digest,
   rows: count,
+  data: storedFileSchema.optional(),
   rejected: storedFileSchema.nullable(),
 });
 
 /** Reads what is recorded beside the rows of a CSV file; undefined when it is damaged. */
 export function parseCsvRecord(text: string): CsvRecord | undefined {
-  return csvRecordSchema.safeParse(jsonOf(text)).data;
+  return recordIn(text, csvRecordSchema);
 }
 
 const unitSchema = z.strictObject({

@@ -4,13 +4,12 @@ import { relative } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { listFolder, removeTree } from '../base/files.js';
-import { sha256 } from '../base/hash.js';
+import { isUnedited, sha256 } from '../base/hash.js';
 import {
   type ChainRecord,
   chainFile,
   chainNumbers,
   isPlainName,
-  isUnedited,
   jobFile,
   parseChainRecord,
   place,

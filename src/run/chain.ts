@@ -16,7 +16,7 @@ import {
   removeTree,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson, sha256 } from '../base/hash.js';
+import { sealed, sha256 } from '../base/hash.js';
 import type { Output } from './store.js';
 
 /** How many records a folder of the chain holds: to find the last one, two folders are listed. */
@@ -75,14 +75,10 @@ export function parseChainRecord(text: string): ChainRecord | undefined {
   }
 }
 
-/** Whether a record is what was written: its digest is that of the rest of it. */
-export function isUnedited({ digest, ...rest }: ChainRecord): boolean {
-  return digest === sha256(canonicalJson(rest));
-}
-
 /**
- * Adds a record to the chain, and gives it its place in the folder of its run too. A crash before the one step that adds it
- * leaves the chain as it was; one after it leaves a whole chain, and the next record gives this one its other place.
+ * Adds a record to the chain, and gives it its place in the folder of its run too; nothing where the chain has one of that run. A
+ * crash before the one step that adds it leaves the chain as it was; one after it leaves a whole chain, and the next record
+ * gives this one its other place: so all but the last are in their places whenever a number is taken.
  */
 export async function appendRecord(output: Output, runId: string, report: object): Promise<void> {
   await makeSubfolder(output.path('runs', 'chain'));
@@ -94,6 +90,8 @@ export async function appendRecord(output: Output, runId: string, report: object
       const head = (await chainNumbers(output, true))[0];
       const before = head === undefined ? undefined : await readIfThere(chainFile(output, head));
       if (head !== undefined && before !== undefined) await placeRecord(output, head, before);
+      // Where a run seemed to be gone, another may have added its record.
+      if (await isThere(output.path('runs', runId, 'run.json'))) return;
       const number = (head ?? 0) + 1;
       if (number > MAX_NUMBER)
         throw new ScorelineError(
@@ -101,10 +99,8 @@ export async function appendRecord(output: Output, runId: string, report: object
           `${shown(output.path('runs', 'chain'))}: has a number that nobody gave it; remove that folder`,
         );
       const chain = { number, previous: before === undefined ? null : sha256(before) };
-      const record = { ...content, chain };
-      const digest = sha256(canonicalJson(record));
       await createSubfolder(building);
-      const text = `${JSON.stringify({ ...record, digest }, undefined, 2)}\n`;
+      const text = `${JSON.stringify(sealed({ ...content, chain }), undefined, 2)}\n`;
       await createFile(join(building, 'record.json'), text);
       if (await putFolderIfAbsent(building, chainFolder(output, number))) {
         await place(output, number, runId);
@@ -113,6 +109,18 @@ export async function appendRecord(output: Output, runId: string, report: object
       await removeTree(building);
     }
   });
+}
+
+/** Whether the chain has the record of a run; it is looked for behind the number `after`. */
+export async function isRecorded(output: Output, runId: string, after: number): Promise<boolean> {
+  if (await isThere(output.path('runs', runId, 'run.json'))) return true;
+  // The newest has its other place a moment later, and one that was removed there is in the chain all the same.
+  for (const number of await chainNumbers(output)) {
+    if (number <= after) continue;
+    const text = await readIfThere(chainFile(output, number));
+    if (text !== undefined && parseChainRecord(text)?.runId === runId) return true;
+  }
+  return false;
 }
 
 /** Gives the record of a run that ended at the wrong moment its place in the folder of the run. */

@@ -8,6 +8,7 @@ import { modelKey } from './model-store.js';
 import { readSnapshot, snapshotName, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
 import { type Output, STORE_KINDS, type StoreKind } from './store.js';
+import { addMissing, isOwed } from './unrecorded.js';
 
 /** What a run may have found in the store and not published yet is younger than this. */
 const FRESH_MS = 7 * 24 * 60 * 60 * 1000;
@@ -35,14 +36,17 @@ export interface GcReport {
 
 /**
  * Removes old snapshots, what the store has that no other snapshot and no staged run needs and that was not touched for
- * seven days, and temporary folders of processes that are gone. Harmless beside runs and other calls. Throws `environment`
+ * seven days, and temporary folders of processes that are gone, whose records are added where they are missing. Harmless beside runs and other calls. Throws `environment`
  * when a manifest is damaged, before anything is removed: then there is no saying what is needed.
  */
 export async function gc(output: Output, options: GcOptions): Promise<GcReport> {
   if (!(options.keep >= 1)) throw new RangeError('gc keeps at least one snapshot');
   const numbers = await snapshotNumbers(output);
   const needed = await neededKeys(output, numbers.slice(-options.keep));
-  const old = numbers.slice(0, -options.keep);
+  const old: number[] = [];
+  // One that no record names yet has what its record will say.
+  for (const number of numbers.slice(0, -options.keep))
+    if (!(await isOwed(output, number))) old.push(number);
   const freshAfterMs = options.now().getTime() - FRESH_MS;
   const isFresh = async (folder: string): Promise<boolean> =>
     ((await mtimeOf(folder)) ?? Number.POSITIVE_INFINITY) >= freshAfterMs;
@@ -53,7 +57,7 @@ export async function gc(output: Output, options: GcOptions): Promise<GcReport> 
       if (!needed[kind].has(key) && !(await isFresh(folder))) unneeded.push({ kind, folder });
     }
   }
-  const dead = await output.deadTemporaries();
+  const { dead } = await output.leftovers(options.now());
   const snapshotFolder = (number: number): string => output.path('snapshots', snapshotName(number));
   const bytes = await bytesFreed([
     ...old.map(snapshotFolder),
@@ -70,7 +74,10 @@ export async function gc(output: Output, options: GcOptions): Promise<GcReport> 
     for (const { kind, folder } of unneeded) {
       if (await remove(folder, remover, isFresh)) removed[kind]++;
     }
-    if (!options.dryRun) for (const folder of dead) await removeTree(folder);
+    if (!options.dryRun) {
+      await addMissing(output, options.now());
+      for (const folder of dead) await removeTree(folder);
+    }
   } finally {
     if (remover !== undefined) await removeTree(remover);
   }

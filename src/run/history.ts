@@ -2,14 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
-import { listFolder } from '../base/files.js';
+import { listFolder, removeLeftover } from '../base/files.js';
 import { sha256 } from '../base/hash.js';
 import { identity, scorelineVersion } from '../base/identity.js';
 import { manifestText } from '../plan/manifest.js';
 import type { ActReport, Receipt, RunReport } from '../report/report.js';
 import { appendRecord } from './chain.js';
-import type { Snapshot } from './snapshot.js';
+import type { Draft, Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
+import { draftsOf, draftText, publishedBy, sweep } from './unrecorded.js';
 
 /** A name for a run that sorts by time: `20130601T020000.123Z-k3f9`. */
 export function runIdOf(now: Date): string {
@@ -98,7 +99,39 @@ export async function readHistory(output: Output): Promise<HistoryEntry[]> {
     const at = `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
     entries.push({ runId, at, ...(await readRecord(output, runId)) });
   }
-  return entries;
+  if (!entries.some(isUnfinished)) return entries;
+  const drafts = await draftsOf(output);
+  return entries.map((entry) => {
+    const draft = isUnfinished(entry) ? drafts.get(entry.runId)?.record : undefined;
+    const found = draft && recordSchema.safeParse(draft).data;
+    // What it published is known before it has ended.
+    return found
+      ? { ...entry, ...said(found), wallMs: null, error: null, verdict: entry.verdict }
+      : entry;
+  });
+}
+
+function isUnfinished({ verdict }: HistoryEntry): boolean {
+  return verdict === 'unfinished';
+}
+
+/** What a record says, as a line of the history. */
+function said(found: z.infer<typeof recordSchema>): Omit<HistoryEntry, 'runId' | 'at'> {
+  const { outcome, command, snapshot, manifest, subject, because, error } = found;
+  const { ledger, times, receipt } = found;
+  return {
+    command,
+    verdict: outcome,
+    rows: ledger?.rows ?? null,
+    wallMs: times.wall,
+    snapshot,
+    manifest,
+    subject,
+    because,
+    user: receipt?.user ?? null,
+    host: receipt?.host ?? null,
+    error,
+  };
 }
 
 async function readRecord(
@@ -120,22 +153,9 @@ async function readRecord(
     const json: unknown = JSON.parse(
       await readFile(output.path('runs', runId, 'run.json'), 'utf8'),
     );
-    const { outcome, ledger, times, ...rest } = recordSchema.parse(json);
-    if (rest.runId !== runId) throw new Error('names another run');
-    const { command, snapshot, manifest, subject, because, receipt, error } = rest;
-    return {
-      command,
-      verdict: outcome,
-      rows: ledger?.rows ?? null,
-      wallMs: times.wall,
-      snapshot,
-      manifest,
-      subject,
-      because,
-      user: receipt?.user ?? null,
-      host: receipt?.host ?? null,
-      error,
-    };
+    const found = recordSchema.parse(json);
+    if (found.runId !== runId) throw new Error('names another run');
+    return said(found);
   } catch (error) {
     // A run writes its record last: one without it goes on, or was killed.
     if (errnoOf(error) === 'ENOENT') return { ...nothing, verdict: 'unfinished', error: null };
@@ -158,11 +178,17 @@ export interface ActResult {
   readonly overrides?: readonly string[];
 }
 
+/** What the doing of an act is given: a temporary folder, and what to keep with a snapshot that it publishes. */
+export interface ActScope {
+  readonly temporary: string;
+  readonly draft: (result: Omit<ActResult, 'snapshot'>) => Draft;
+}
+
 /** Does what a person asked for, with a temporary folder, and records it, also when it fails. */
 export async function act(
   output: Output,
   options: ActOptions & Pick<ActReport, 'command' | 'subject'>,
-  perform: (temporary: string) => Promise<ActResult>,
+  perform: (scope: ActScope) => Promise<ActResult>,
 ): Promise<ActReport> {
   const { now, because, command, subject } = options;
   const started = performance.now();
@@ -180,16 +206,40 @@ export async function act(
     times: { wall: performance.now() - started },
     error,
   });
-  let result: ActResult;
+  let owed = false;
+  let temporary: string | undefined;
+  const performed = async (): Promise<ActReport> => {
+    try {
+      await sweep(output, began);
+      const own = await output.makeTemporary();
+      temporary = own;
+      const draft: ActScope['draft'] = (result) => (snapshot) => {
+        owed = true;
+        return draftText(output, own, end({ ...result, snapshot }, null));
+      };
+      return end(await perform({ temporary: own, draft }), null);
+    } catch (error) {
+      // What fails after the step that publishes takes nothing back.
+      const { runId } = about;
+      const snapshot = owed ? await publishedBy(output, runId).catch(() => undefined) : undefined;
+      const report = end({ outcome: 'failed', snapshot }, messageOf(error));
+      // The failure itself is what the user has to hear of, even where its record cannot be written.
+      await record(output, report).then(
+        () => {
+          owed = false;
+        },
+        () => undefined,
+      );
+      throw error;
+    }
+  };
   try {
-    result = await output.withTemporary(perform);
-  } catch (error) {
-    const failed = end({ outcome: 'failed', snapshot: undefined }, messageOf(error));
-    // The failure itself is what the user has to hear of, even where its record cannot be written.
-    await record(output, failed).catch(() => undefined);
-    throw error;
+    const report = await performed();
+    await record(output, report);
+    owed = false;
+    return report;
+  } finally {
+    // By it the next run or act sees that a record may be missing.
+    if (temporary !== undefined && !owed) await removeLeftover(temporary);
   }
-  const report = end(result, null);
-  await record(output, report);
-  return report;
 }

@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises';
 import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import { listFolder } from '../base/files.js';
 import { isRunId } from './history.js';
-import { PAGE_FILE } from './run-report.js';
+import { PAGE_FILE } from './run-page.js';
 import type { Output } from './store.js';
 
 /** The page on a run; without one, on the last run that has one. Throws `usage` when there is none. */

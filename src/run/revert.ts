@@ -31,12 +31,18 @@ export async function revert(
   const target =
     to === undefined ? await before(output, numbers, latest) : await named(output, numbers, to);
   const subject = `snapshot ${target.number}`;
-  return act(output, { command: 'revert', subject, ...options }, async (temporary) => {
+  return act(output, { command: 'revert', subject, ...options }, async ({ temporary, draft }) => {
     const { manifest } = target;
     if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest))
       return { outcome: 'unchanged', snapshot: undefined };
     const report = await reportBeside(target);
-    const next = { number: number + 1, manifest, held: heldAfter(latest, target), report };
+    const next = {
+      number: number + 1,
+      manifest,
+      held: heldAfter(latest, target),
+      report,
+      draft: draft({ outcome: 'reverted' }),
+    };
     const holders = latest === undefined ? [target] : [target, latest];
     const snapshot = await putSnapshot(output, next, holders, temporary);
     if (snapshot === undefined || (await snapshotNumbers(output)).at(-1) !== number + 1) {

@@ -1,14 +1,13 @@
 /** What is known of a run while it goes on, and the report that is made of it. */
 import { setTimeout } from 'node:timers/promises';
 import { messageOf, ScorelineError } from '../base/errors.js';
-import { writeFileWhole } from '../base/files.js';
 import { compareText, sha256 } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import type { Ledger } from '../plan/ledger.js';
 import { manifestText } from '../plan/manifest.js';
 import type { TaskEvent } from '../report/page-run.js';
 import { qualityLines } from '../report/quality.js';
-import { type QualityReport, reportText } from '../report/quality-schema.js';
+import type { QualityReport } from '../report/quality-schema.js';
 import type {
   InputsReceipt,
   RunOutcome,
@@ -20,8 +19,9 @@ import { emptyReport } from './gate.js';
 import { receiptOf } from './history.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
+import { keepPage } from './run-page.js';
 import type { Scored, ScoreEvent } from './score.js';
-import { REPORT_FILE, type Snapshot } from './snapshot.js';
+import type { Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
 
 /** What is known of a run so far: its report can be made of it at any moment. */
@@ -49,6 +49,10 @@ export interface Progress {
   readonly tasks: TaskEvent[];
   judgeMs: number;
   publishMs: number;
+  /** The versions of the libraries that workers run, once they were asked. */
+  libraries: Readonly<Record<string, string>> | undefined;
+  /** Whether something may be published that is not recorded yet. */
+  owed: boolean;
 }
 
 /** Takes down what a page tells of a run, and hands it on. */
@@ -143,9 +147,6 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
   };
 }
 
-/** The name of the page in a run's folder. */
-export const PAGE_FILE = 'report.html';
-
 /**
  * Keeps the report on what a run scored beside its record, and the page on it where there was something to do; one that failed before
  * anything was judged says so little.
@@ -155,18 +156,9 @@ export async function keepReport(
   run: RunReport,
   { quality, prepared, tasks }: Progress,
 ): Promise<void> {
-  const { runId, job, outcome, ledger, error } = run;
+  const { runId, job, ledger } = run;
   const enforced = prepared?.job.gates !== undefined;
-  const report = quality ?? emptyReport({ runId, job, ledger, enforced });
-  const own = { ...report, outcome, error };
-  await writeFileWhole(output.path('runs', runId, REPORT_FILE), reportText(own));
-  if (outcome === 'unchanged') return;
-  // Loaded when it is needed: charts take longer to load than a run that has nothing to do.
-  const { runPage } = await import('../report/page.js');
-  await writeFileWhole(
-    output.path('runs', runId, PAGE_FILE),
-    runPage({ run, quality: own, tasks }),
-  );
+  await keepPage(output, run, quality ?? emptyReport({ runId, job, ledger, enforced }), tasks);
 }
 
 /** What a run read, in a form that sha256sum can be asked about, too. */
@@ -182,11 +174,14 @@ function inputsReceipt({ units, dataset }: Prepared): InputsReceipt {
 /** How long a run waits at its end to hear which libraries its workers run. */
 const LIBRARIES_MS = 500;
 
-/** The versions of the libraries of a pool's workers; nothing when there are none, or they do not say. */
-export async function librariesOf(
-  pool: Pool | undefined,
-): Promise<Readonly<Record<string, string>>> {
-  if (pool === undefined) return {};
+/** The versions of the libraries of a run's workers; nothing when there are none, or they do not say. They are asked once. */
+export async function librariesOf(progress: Progress): Promise<Readonly<Record<string, string>>> {
+  if (progress.pool === undefined) return {};
+  progress.libraries ??= await askLibraries(progress.pool);
+  return progress.libraries;
+}
+
+async function askLibraries(pool: Pool): Promise<Readonly<Record<string, string>>> {
   const asked = pool.ask('environment', null).then(
     ({ versions }) => versions,
     () => ({}),

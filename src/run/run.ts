@@ -36,6 +36,7 @@ import {
   type Snapshot,
 } from './snapshot.js';
 import { Output } from './store.js';
+import { draftText, publishedBy, sweep } from './unrecorded.js';
 import { listOrVanished, vanishedUnits } from './vanished.js';
 import { openWorkers, wantedWorkers } from './workers.js';
 
@@ -79,6 +80,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   const selection = options.selection ?? EVERYTHING;
   if ((await Output.find(job.output.path)) === undefined) await listInput(job, selection);
   const output = await Output.open(job.output.path);
+  await sweep(output, options.now());
   const temporary = await output.makeTemporary();
   const progress = newProgress(job, await keepJob(output, jobText(job)), options);
   const onEvent = await logged(
@@ -99,7 +101,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       snapshot,
       path: snapshot?.folder,
       error: failure === undefined ? null : failure.message,
-      libraries: await librariesOf(progress.pool),
+      libraries: await librariesOf(progress),
       ended: options.now(),
     });
     await keepReport(output, report, progress).catch((error: unknown) => {
@@ -110,6 +112,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       // The chain may have the record all the same: a second one would say of this run that it failed.
       throw new RunFailed(report, error);
     });
+    progress.owed = false;
     if (failure !== undefined) throw new RunFailed(report, failure);
     return report;
   } catch (error) {
@@ -118,7 +121,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
   } finally {
     options.signal?.removeEventListener('abort', stop);
     await progress.pool?.close();
-    await removeLeftover(temporary);
+    // By it the next run sees that a record may be missing.
+    if (!progress.owed) await removeLeftover(temporary);
   }
 }
 
@@ -143,6 +147,8 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
     tasks: [],
     judgeMs: 0,
     publishMs: 0,
+    libraries: undefined,
+    owed: false,
   };
 }
 
@@ -167,19 +173,28 @@ async function failed(
 ): Promise<RunFailed> {
   const staged = error instanceof Staged;
   const cause = withFailures(staged ? error.cause : error, progress, options);
+  // What fails after the step that publishes takes nothing back.
+  const published = progress.owed
+    ? await publishedBy(output, progress.runId).catch(() => undefined)
+    : undefined;
   const report = reportOf(job, progress, {
     outcome: staged ? 'staged' : 'failed',
-    published: false,
-    pruned: [],
-    snapshot: await latestSnapshot(output).catch(() => undefined),
+    published: published !== undefined,
+    pruned: published !== undefined && options.prune === true ? progress.vanished : [],
+    snapshot: published ?? (await latestSnapshot(output).catch(() => undefined)),
     path: staged ? error.folder : undefined,
     error: messageOf(cause),
-    libraries: await librariesOf(progress.pool),
+    libraries: await librariesOf(progress),
     ended: options.now(),
   });
   // The failure itself is what the user has to hear of, even where its record cannot be written.
   await keepReport(output, report, progress).catch(() => undefined);
-  await record(output, report).catch(() => undefined);
+  await record(output, report).then(
+    () => {
+      progress.owed = false;
+    },
+    () => undefined,
+  );
   return new RunFailed(report, cause);
 }
 
@@ -283,9 +298,11 @@ async function scoreAndPublish(
   const { runId } = progress;
   const judgeFirst = (parts: ReadonlyMap<string, StoredPart>): Promise<void> =>
     judgePart({ output, prepared, runId }, parts, { base, progress });
-  const tools = { output, temporary, pool, shard, onEvent, judgeFirst };
+  const onBegun = (begun: Scored): void => {
+    progress.scored = begun;
+  };
+  const tools = { output, temporary, pool, shard, onEvent, onBegun, judgeFirst };
   const scored = await scoreMissing(prepared, base?.manifest, tools);
-  progress.scored = scored;
   if (scored.tally.batchDependent) {
     progress.notes.push(
       'rows of this model depend on their neighbours in the batch: scores hold for this batch size alone',
@@ -309,6 +326,20 @@ async function scoreAndPublish(
     removals: options.prune === true ? progress.vanished : [],
     anew: scored.remade,
     evenReverted: options.because !== undefined,
+    draft: async (next: Snapshot): Promise<string> => {
+      progress.owed = true;
+      const report = reportOf(job, progress, {
+        outcome: failure === undefined ? 'published' : 'partial',
+        published: true,
+        pruned: options.prune === true ? progress.vanished : [],
+        snapshot: next,
+        path: next.folder,
+        error: failure?.message ?? null,
+        libraries: await librariesOf(progress),
+        ended: options.now(),
+      });
+      return draftText(output, temporary, report);
+    },
   };
   const all = ledgerOf([...publication.units.values()]);
   progress.ledger = all;

@@ -40,6 +40,8 @@ export type ScoreEvent =
 export interface ScoreTools extends ConvertTools {
   readonly shard: Shard | undefined;
   readonly onEvent: (event: ScoreEvent) => void;
+  /** Given at the start what goes on to fill: all that is known where scoring fails. */
+  readonly onBegun?: (scored: Scored) => void;
   /** Judges the first task of each unit, where the job wants that: throws when the others are not to be scored. */
   readonly judgeFirst?: (first: ReadonlyMap<string, StoredPart>) => Promise<void>;
 }
@@ -156,6 +158,9 @@ export async function scoreMissing(
   const toCheck = prepared.job.input.key === undefined || shard !== undefined ? [] : toDo;
 
   const converter = new Converter(prepared, published, tools);
+  const { converted } = converter;
+  const scored: Scored = { parts, failures, converted, remade, tally, engine: undefined };
+  tools.onBegun?.(scored);
   // A shard leaves the records that no task has seen to who publishes.
   const rejecting = shard === undefined ? prepared.units.flatMap(withBadRecords) : [];
   const plannedRows = sumRows(all) + sumRejected(rejecting);
@@ -164,8 +169,6 @@ export async function scoreMissing(
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
   }
-  const { converted } = converter;
-  const scored: Scored = { parts, failures, converted, remade, tally, engine: undefined };
   if (missing.length === 0 && toCheck.length === 0) return scored;
 
   const pool = tools.pool();

@@ -53,10 +53,17 @@ export interface Publication {
   readonly anew?: boolean;
   /** Judges it on top of what is published, each time anew when that has changed: gives the text of its report, or throws. */
   readonly review?: (latest: Snapshot | undefined) => Promise<string>;
+  readonly draft?: Draft | undefined;
 }
+
+/** Gives the text to keep with a snapshot of whoever publishes it, for the case that it cannot record it; asked just before. */
+export type Draft = (next: Snapshot) => Promise<string>;
 
 /** The name of the report in a snapshot's folder, and in that of a run. */
 export const REPORT_FILE = 'report.json';
+
+/** The name of what is kept in a snapshot's folder of whoever published it. */
+export const PUBLISHER_FILE = 'publisher.json';
 
 /** A file that is to be published is in neither the store nor a snapshot. */
 export class PartMissing extends ScorelineError {
@@ -142,7 +149,9 @@ export async function repairCurrent(output: Output): Promise<void> {
     if (number === undefined) return;
     const target = `snapshots/${snapshotName(number)}`;
     if ((await linkTarget(output.path('current'))) === target) return;
-    await replaceLink(output.path('current'), target);
+    await output.withTemporary((temporary) =>
+      replaceLink(output.path('current'), target, join(temporary, 'current')),
+    );
   }
 }
 
@@ -173,7 +182,8 @@ export async function publish(
     }
     const report = await publication.review?.(latest);
     const number = (latest?.number ?? 0) + 1;
-    const next = { number, manifest, held: heldStill(latest, manifest), report };
+    const { draft } = publication;
+    const next = { number, manifest, held: heldStill(latest, manifest), report, draft };
     const all = latest === undefined ? holders : [...holders, latest];
     try {
       published = (await putSnapshot(output, next, all, temporary)) ?? published;
@@ -202,7 +212,11 @@ export async function putSnapshot(
     manifest,
     held,
     report,
-  }: Omit<Snapshot, 'folder'> & { readonly report?: string | undefined },
+    draft,
+  }: Omit<Snapshot, 'folder'> & {
+    readonly report?: string | undefined;
+    readonly draft?: Draft | undefined;
+  },
   holders: readonly Holder[],
   temporary: string,
 ): Promise<Snapshot | undefined> {
@@ -215,9 +229,12 @@ export async function putSnapshot(
     }
     if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);
     const folder = output.path('snapshots', snapshotName(number));
+    const next = { number, folder, manifest, held };
+    if (draft !== undefined)
+      await writeFileWhole(join(building, PUBLISHER_FILE), await draft(next));
     if (!(await putFolderIfAbsent(building, folder))) return undefined;
     await repairCurrent(output);
-    return { number, folder, manifest, held };
+    return next;
   } finally {
     await removeLeftover(building);
   }

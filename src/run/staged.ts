@@ -93,37 +93,42 @@ export async function publishStaged(
   options: ActOptions,
 ): Promise<ActReport> {
   const folder = await stagedFolder(output, runId);
-  return act(output, { command: 'publish', subject: runId, ...options }, async (temporary) => {
-    const { manifest, record } = await readStaged(folder);
-    if (record.gates !== undefined && options.because === undefined)
-      throw new ScorelineError(
-        'gate',
-        `${shown(runId)}: ${record.gates.join('; ')}; look at it, then publish it with --because "…", or discard it`,
+  return act(
+    output,
+    { command: 'publish', subject: runId, ...options },
+    async ({ temporary, draft }) => {
+      const { manifest, record } = await readStaged(folder);
+      if (record.gates !== undefined && options.because === undefined)
+        throw new ScorelineError(
+          'gate',
+          `${shown(runId)}: ${record.gates.join('; ')}; look at it, then publish it with --because "…", or discard it`,
+        );
+      const report = await stagedReport(folder, options.because);
+      const units: Publication = {
+        name: manifest.name,
+        extension: manifest.extension,
+        units: recordsOf(manifest, record.units),
+        removals: record.removals ?? [],
+        evenReverted: options.because !== undefined,
+        ...(report !== undefined && { review: async () => report }),
+      };
+      const holders = [{ folder, manifest }];
+      const latest = await latestSnapshot(output);
+      const reverts = options.because === undefined ? [] : heldOf(units, latest);
+      const overrides = [record.reason, ...overriddenReverts(reverts)];
+      const publication = { ...units, draft: draft({ outcome: 'published', overrides }) };
+      const snapshot = await publish(
+        output,
+        publication,
+        record.base ?? undefined,
+        temporary,
+        holders,
       );
-    const report = await stagedReport(folder, options.because);
-    const publication: Publication = {
-      name: manifest.name,
-      extension: manifest.extension,
-      units: recordsOf(manifest, record.units),
-      removals: record.removals ?? [],
-      evenReverted: options.because !== undefined,
-      ...(report !== undefined && { review: async () => report }),
-    };
-    const holders = [{ folder, manifest }];
-    const latest = await latestSnapshot(output);
-    const snapshot = await publish(
-      output,
-      publication,
-      record.base ?? undefined,
-      temporary,
-      holders,
-    );
-    // A crash before this leaves it staged: to publish it again changes nothing.
-    await remove(folder, temporary);
-    const reverts = options.because === undefined ? [] : heldOf(publication, latest);
-    const overrides = [record.reason, ...overriddenReverts(reverts)];
-    return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
-  });
+      // A crash before this leaves it staged: to publish it again changes nothing.
+      await remove(folder, temporary);
+      return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
+    },
+  );
 }
 
 /** The report of what is staged, as that of what a person publishes; undefined where it cannot be read. */
@@ -143,7 +148,7 @@ export async function discardStaged(
   options: ActOptions,
 ): Promise<ActReport> {
   const folder = await stagedFolder(output, runId);
-  return act(output, { command: 'discard', subject: runId, ...options }, async (temporary) => {
+  return act(output, { command: 'discard', subject: runId, ...options }, async ({ temporary }) => {
     await remove(folder, temporary);
     return { outcome: 'discarded', snapshot: undefined };
   });

@@ -1,12 +1,11 @@
 /** The folder that scoreline owns: what was scored, by key, and the places for all the rest. */
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, utimes } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { lstat, mkdir, readdir, readFile, rename, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, listTree, makeFolder, removeLeftover, writeFileWhole } from '../base/files.js';
-import { sha256 } from '../base/hash.js';
+import { processSpace } from '../base/identity.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { parseCsvRecord, parseScores, parseStoredPart, type StoredPart } from '../plan/manifest.js';
 
@@ -68,7 +67,7 @@ export class Output {
     return new Output(root);
   }
 
-  /** The output at `root`, created if nothing is there; folders of runs that are gone are swept. */
+  /** The output at `root`, created if nothing is there. */
   static async open(root: string): Promise<Output> {
     const found = await Output.find(root);
     const output = found ?? new Output(root);
@@ -79,7 +78,6 @@ export class Output {
     for (const name of PLACES) {
       await makeFolder(join(root, name));
     }
-    for (const folder of await output.deadTemporaries()) await removeLeftover(folder);
     return output;
   }
 
@@ -186,16 +184,27 @@ export class Output {
     return path;
   }
 
-  /** The temporary folders of processes of this machine that are gone. Of those of other machines nothing is known. */
-  async deadTemporaries(): Promise<string[]> {
-    const folders: string[] = [];
+  /**
+   * What processes that are gone have left in `tmp`. Of processes of other machines, of other containers, and of before a boot
+   * nothing is known: what they have is left until nothing was made in it for seven days. `strangers`: there is such.
+   */
+  async leftovers(now: Date): Promise<{ readonly dead: string[]; readonly strangers: boolean }> {
+    const dead: string[] = [];
+    let strangers = false;
+    const addOld = async (path: string): Promise<void> => {
+      if (await isOlder(path, now.getTime() - OLD_MS)) dead.push(path);
+    };
     for (const name of await listFolder(this.path('tmp'))) {
-      const [host, pid, started] = name.split('-');
-      if (host !== HOST || pid === undefined) continue;
-      if (!isAlive(Number(pid)) || (started !== 'unknown' && startOf(Number(pid)) !== started))
-        folders.push(this.path('tmp', name));
+      const owner = ownerOf(name);
+      if (owner === 'gone') dead.push(this.path('tmp', name));
+      if (owner !== 'elsewhere') continue;
+      strangers = true;
+      await addOld(this.path('tmp', name));
     }
-    return folders;
+    // Earlier versions made the new link beside the old one.
+    for (const name of await listFolder(this.root))
+      if (/^current\.\d+\.[0-9a-z]+\.tmp$/.test(name)) await addOld(this.path(name));
+    return { dead, strangers };
   }
 
   /** Lends a temporary folder, and removes it afterwards. */
@@ -239,12 +248,40 @@ function parseJson(text: string): unknown {
   }
 }
 
-const HOST = sha256(hostname()).slice(0, 12);
+/** What nobody has used for so long is nobody's any more: no run goes on for so long without a new task. */
+const OLD_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** A name that tells whose a temporary folder is: host, process, and when the process started. */
+const HERE = processSpace();
+
+/** A name that tells whose a temporary folder is: where its process runs, its number, and when it started. */
 function temporaryName(): string {
   const unique = Math.random().toString(36).slice(2, 10);
-  return `${HOST}-${process.pid}-${startOf(process.pid) ?? 'unknown'}-${unique}`;
+  return `${HERE}-${process.pid}-${startOf(process.pid) ?? 'unknown'}-${unique}`;
+}
+
+/** What is known of the process that made a temporary folder; nothing where it is not of this machine and container. */
+export type Owner = 'alive' | 'gone' | 'elsewhere';
+
+/** What is known of the process that made a temporary folder of this name; undefined when scoreline makes no such names. */
+export function ownerOf(name: string): Owner | undefined {
+  const [, where, pid, started] = TEMPORARY_NAME.exec(name) ?? [];
+  if (where === undefined) return undefined;
+  if (where !== HERE) return 'elsewhere';
+  const isSame =
+    isAlive(Number(pid)) && (started === 'unknown' || startOf(Number(pid)) === started);
+  return isSame ? 'alive' : 'gone';
+}
+
+const TEMPORARY_NAME = /^([0-9a-f]{12})-(\d+)-(\d+|unknown)-[0-9a-z]*$/;
+
+/** Whether something was not changed since an instant, in ms since 1970; not so when it is gone. */
+async function isOlder(path: string, thanMs: number): Promise<boolean> {
+  try {
+    return (await lstat(path)).mtimeMs < thanMs;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw systemError(error, `cannot look at ${shown(path)}`);
+  }
 }
 
 /** When a process of this machine started, in clock ticks since boot; undefined when there is none. */

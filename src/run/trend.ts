@@ -3,7 +3,7 @@ import { access, readFile } from 'node:fs/promises';
 import { writeFileWhole } from '../base/files.js';
 import { parseQuality } from '../report/quality-schema.js';
 import { readHistory } from './history.js';
-import { PAGE_FILE } from './run-report.js';
+import { PAGE_FILE } from './run-page.js';
 import { latestSnapshot, REPORT_FILE } from './snapshot.js';
 import type { Output } from './store.js';
 

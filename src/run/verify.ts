@@ -17,6 +17,7 @@ import { chainDamage } from './chain-damage.js';
 import { act, readHistory } from './history.js';
 import { readModelRecord } from './model-store.js';
 import {
+  PUBLISHER_FILE,
   putSnapshot,
   readSnapshot,
   repairCurrent,
@@ -27,6 +28,7 @@ import {
 } from './snapshot.js';
 import { readStaged } from './staged.js';
 import { type Output, STORE_KINDS, type StoreKind } from './store.js';
+import { addMissing, unrecorded } from './unrecorded.js';
 
 /** Something that is not what it was. */
 export interface Damage {
@@ -81,12 +83,15 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   const staged = options.all ? await stagedDamage(checker) : [];
   const current = await currentDamage(output, numbers.at(-1));
   const chain = await chainDamage(output);
+  const owed = await owedDamage(output, options.now(), made);
   const repairs = new Map<string, string>();
   if (options.repair) {
     if (current.length > 0) await repairCurrent(output);
     for (const { path } of current) repairs.set(path, 'names it again');
     for (const { path, mend } of chain.damage)
       if (mend !== undefined) repairs.set(path, await mend());
+    await addMissing(output, options.now());
+    for (const { path, isKnown } of owed) if (isKnown) repairs.set(path, 'recorded');
     await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
     const latest = snapshots.get(numbers.at(-1) ?? 0);
     if (latest !== undefined) await mendLatest(output, latest, options.now, repairs);
@@ -110,7 +115,7 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
     records: chain.records,
     newestRecord: chain.newest,
     accepted: chain.accepted,
-    damage: [...damage, ...stored, ...chain.damage].map(({ path, problem }) => ({
+    damage: [...damage, ...stored, ...chain.damage, ...owed].map(({ path, problem }) => ({
       path,
       problem,
       repair: repairs.get(path) ?? null,
@@ -242,6 +247,29 @@ async function currentDamage(output: Output, number: number | undefined): Promis
   return [{ path: 'current', problem: `does not name snapshot ${number}, the highest` }];
 }
 
+interface OwedDamage extends Found {
+  /** Whether what its record is to say can be read. */
+  readonly isKnown: boolean;
+}
+
+/** The snapshots that no record names though their runs and acts are gone; `made` are those that records name. */
+async function owedDamage(
+  output: Output,
+  now: Date,
+  made: ReadonlyMap<number, unknown>,
+): Promise<OwedDamage[]> {
+  return (await unrecorded(output, now)).flatMap(({ number, draft }): OwedDamage[] => {
+    const folder = join('snapshots', snapshotName(number));
+    if (draft !== null) {
+      const problem = 'no record names it: whoever published it ended before';
+      return [{ path: folder, problem, isKnown: true }];
+    }
+    if (made.has(number)) return [];
+    const problem = 'is damaged, and no record names the snapshot';
+    return [{ path: join(folder, PUBLISHER_FILE), problem, isKnown: false }];
+  });
+}
+
 /** By number of a snapshot: the digests of the manifests that were published under it. */
 async function digestsOfHistory(output: Output): Promise<Map<number, Set<string>>> {
   const digests = new Map<number, Set<string>>();
@@ -292,9 +320,9 @@ async function entryDamage(checker: Checker, kind: StoreKind, key: string): Prom
     if (kind === 'csv') {
       const record = await checker.output.readCsv(key);
       if (record === undefined) return [checker.found(join(folder, 'csv.json'), 'is missing')];
-      const { rejected } = record;
+      const { data = {}, rejected } = record;
       const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
-      return [...(await check('rows.parquet', {})), ...bad];
+      return [...(await check('rows.parquet', data)), ...bad];
     }
     if (kind === 'models') {
       const record = await readModelRecord(checker.output, key);
@@ -348,9 +376,15 @@ async function mendLatest(
     const edited = join(relative(output.root, folder), 'manifest.json');
     const mendable = damage.filter(({ path }) => path !== edited);
     if (mendable.length === 0) return;
-    await act(output, options, async (temporary) => {
+    await act(output, options, async ({ temporary, draft }) => {
       const report = await reportBeside(snapshot);
-      const next = { number: number + 1, manifest, held, report };
+      const next = {
+        number: number + 1,
+        manifest,
+        held,
+        report,
+        draft: draft({ outcome: 'repaired' }),
+      };
       const again = await putSnapshot(output, next, [snapshot], temporary);
       if (again === undefined)
         throw new ScorelineError('conflict', `${subject}: a run published meanwhile; verify again`);

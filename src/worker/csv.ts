@@ -1,7 +1,7 @@
 /** CSV files: scanned once to know them, and converted to Parquet in the store when their rows are to be scored. */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -21,10 +21,10 @@ import {
   removeLeftover,
   removeTree,
 } from '../base/files.js';
-import { canonicalJson, hashFile, stampOf } from '../base/hash.js';
+import { canonicalJson, hashFile, sealed, stampOf } from '../base/hash.js';
 import { unzstd } from '../base/zstd.js';
 import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
-import type { CsvRecord } from '../plan/ledger.js';
+import type { CsvRecord, StoredFile } from '../plan/ledger.js';
 import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
 import type { ConvertCsv, DescribeCsv, FileAnswer, FileRef, WorkerSetup } from './protocol.js';
 import { checkUnchanged } from './read.js';
@@ -187,8 +187,9 @@ export async function convertCsv(
     const rejected = facts.plain ? null : await cleanCopy(database, ask, source, building);
     await writeRows(database, ask, source, join(building, 'rows.parquet'));
     await checkUnchanged([file]);
-    const record: CsvRecord = { key: ask.key, rows: ask.rows, rejected };
-    await createFile(join(building, 'csv.json'), `${canonicalJson(record)}\n`);
+    const data = await storedFile(join(building, 'rows.parquet'), ask.rows);
+    const record: CsvRecord = { key: ask.key, rows: ask.rows, data, rejected };
+    await createFile(join(building, 'csv.json'), `${canonicalJson(sealed(record))}\n`);
     await putFolderIfAbsent(building, folder);
     return record;
   } catch (error) {
@@ -283,8 +284,13 @@ async function cleanCopy(
   if (facts.rejected === 0) return null;
   const path = join(building, 'rejected.parquet');
   await database.run(`COPY rejected TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`);
-  const { sha256 } = await hashFile(path);
-  return { sha256, bytes: (await stat(path)).size, rows: facts.rejected };
+  return storedFile(path, facts.rejected);
+}
+
+/** What is recorded of a file of the store. */
+async function storedFile(path: string, rows: number): Promise<StoredFile> {
+  const { sha256, stamp } = await hashFile(path);
+  return { sha256, bytes: stamp.size, rows };
 }
 
 /** Has DuckDB read the records that the scan found good: as many as it counted, or something is badly wrong. */

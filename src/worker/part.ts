@@ -17,7 +17,7 @@ import {
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { createFile, createSubfolder, putFolderIfAbsent } from '../base/files.js';
-import { canonicalJson, hashFile } from '../base/hash.js';
+import { canonicalJson, hashFile, sealed } from '../base/hash.js';
 import {
   balances,
   dataExtension,
@@ -160,7 +160,10 @@ export class ScoreTable {
       bad: badFile?.sha256 ?? null,
       ...(await writeBeside(folder, about)),
     };
-    await createFile(join(folder, 'scores.json'), `${canonicalJson({ ...record, files })}\n`);
+    await createFile(
+      join(folder, 'scores.json'),
+      `${canonicalJson(sealed({ ...record, files }))}\n`,
+    );
   }
 
   /**
@@ -354,7 +357,7 @@ export async function writePart(
     inputs,
     ...(await writeBeside(folder, { statistics, sample })),
   };
-  await createFile(join(folder, 'part.json'), `${canonicalJson(record)}\n`);
+  await createFile(join(folder, 'part.json'), `${canonicalJson(sealed(record))}\n`);
   return part;
 }
 

@@ -186,10 +186,11 @@ describe('a link', () => {
       mkdirSync(join(root, name));
       writeFileSync(join(root, name, 'file'), name);
     }
-    await replaceLink(path, 'a');
+    const temporary = join(root, 'new');
+    await replaceLink(path, 'a', temporary);
     let replacing = true;
     const writer = (async () => {
-      for (let i = 0; i < 100; i++) await replaceLink(path, i % 2 === 0 ? 'b' : 'a');
+      for (let i = 0; i < 100; i++) await replaceLink(path, i % 2 === 0 ? 'b' : 'a', temporary);
       replacing = false;
     })();
     const seen = new Set<string>();
@@ -206,7 +207,7 @@ describe('a link', () => {
   test('does not replace a folder, which stays', async () => {
     const root = makeFolder();
     folderToPut(root, 'current', 'mine');
-    const error = await failure(() => replaceLink(join(root, 'current'), 'x'));
+    const error = await failure(() => replaceLink(join(root, 'current'), 'x', join(root, 'new')));
     expect(error.code).toBe('environment');
     expect(readFileSync(join(root, 'current', 'file'), 'utf8')).toBe('mine');
     expect(readdirSync(root)).toEqual(['current']);

@@ -43,6 +43,24 @@ describe('input that is not there', () => {
   });
 });
 
+test('a run that fails while it scores says which tasks it had scored before, and the next has them', async () => {
+  const job = makeCase({ quarantine: { max: 0 } });
+  for (const [partition, bad] of ['1', 'x', '1'].entries()) {
+    mkdirSync(join(job.input, `p=${partition}`));
+    // The longest task is scored first: that of the first partition.
+    const rows = Array.from({ length: 30 - 10 * partition }, () => `1,${bad}\n`).join('');
+    writeFileSync(join(job.input, `p=${partition}`, 'x.csv'), `a,b\n${rows}`);
+  }
+  const { exit, report } = await job.run();
+  expect([exit, report.outcome]).toEqual([3, 'failed']);
+  // The third may have been under way.
+  const { scored } = report.tasks;
+  expect([scored, report.rowsThisRun]).toEqual(scored === 2 ? [2, 50] : [3, 60]);
+  const again = await job.run('--set', 'quarantine.max=20');
+  expect(again.exit).toBe(0);
+  expect(again.report.tasks.reused).toBeGreaterThanOrEqual(scored);
+});
+
 describe('files that are no Parquet, whole or in part', () => {
   const job = makeCase();
   const damaged: [name: string, content: (whole: Buffer) => Buffer][] = [

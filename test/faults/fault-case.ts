@@ -151,6 +151,8 @@ export function makeVictim(
 /** How a run is started; what is left out is as for a user. */
 export interface HowToRun {
   readonly job?: string;
+  /** What to do instead of a run: a command and its arguments. */
+  readonly command?: readonly string[];
   readonly args?: readonly string[];
   /** The fault, for the preloaded file. */
   readonly fault?: Readonly<Record<string, unknown>>;
@@ -161,18 +163,12 @@ export interface HowToRun {
 
 /** Starts a run, as the head of a process group. */
 export function startRun({ world, folder, output }: Victim, how: HowToRun = {}): Started {
-  const { job = world.jobFile, args = [], fault, through = [], env = {} } = how;
+  const { job = world.jobFile, command, args = [], fault, through = [], env = {} } = how;
   const started = performance.now();
   const node = [process.execPath, ...(fault === undefined ? [] : ['--import', PRELOAD])];
-  const run = [join(ROOT, 'bin', 'scoreline.js'), 'run', job, '--quiet'];
-  const [program, ...rest] = [
-    ...through,
-    ...node,
-    ...run,
-    '--set',
-    `output.path=${output}`,
-    ...args,
-  ];
+  const run = ['run', job, '--quiet', '--set', `output.path=${output}`];
+  const scoreline = [join(ROOT, 'bin', 'scoreline.js'), ...(command ?? run)];
+  const [program, ...rest] = [...through, ...node, ...scoreline, ...args];
   const child = spawn(program!, rest, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -273,7 +269,7 @@ function canonical(contents: Contents): string {
 /**
  * Checks what must hold after whatever happened: a plain run ends well, what is published then is what an undisturbed run
  * publishes, byte for byte, the store holds what it would hold, no process is left, verify finds no damage, in the chain of
- * records neither, and after `gc` nothing is in `tmp`.
+ * records neither, each snapshot has one record, and after `gc` nothing is in `tmp`.
  */
 export async function expectRecovery(victim: Victim, othersToo = false): Promise<void> {
   await checkRecovery(victim, othersToo);
@@ -296,8 +292,24 @@ export async function checkRecovery(victim: Victim, othersToo = false): Promise<
   const opened = await Output.find(output);
   const now = (): Date => new Date();
   expect((await verify(opened!, { all: true, repair: false, now })).damage).toEqual([]);
+  expect(recordsBySnapshot(output)).toEqual(snapshotsOf(output).map((number) => [number, 1]));
   await gc(opened!, { keep: 10, dryRun: false, now });
   expect(readdirSync(join(output, 'tmp'))).toEqual([]);
+}
+
+function snapshotsOf(output: string): number[] {
+  return readdirSync(join(output, 'snapshots')).map(Number);
+}
+
+/** How many records of the chain say that they published a snapshot, for each that is there. */
+function recordsBySnapshot(output: string): [number, number][] {
+  const records = listFiles(join(output, 'runs', 'chain')).map((name) =>
+    JSON.parse(readFileSync(join(output, 'runs', 'chain', name), 'utf8')),
+  );
+  return snapshotsOf(output).map((number) => [
+    number,
+    records.filter(({ snapshot, manifest }) => snapshot === number && manifest !== null).length,
+  ]);
 }
 
 /** Notes what became of an attack, for the page that sums them up. */

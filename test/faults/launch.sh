@@ -2,6 +2,6 @@
 # strace, has the number of this process: so its temporary folder can be named before it is there.
 stat=$(</proc/$$/stat)
 read -r -a fields <<<"${stat##*) }"
-set -- "${@//@T@/$HOST_ID-$$-${fields[19]}}"
+set -- "${@//@T@/$SPACE-$$-${fields[19]}}"
 set -- "${@//@PID@/$$}"
 exec strace -D -f -qq "$@"

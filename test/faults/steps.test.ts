@@ -1,18 +1,22 @@
 /** kill -9 at every step in which scoreline writes, flushes, links, renames or removes something: listed first, then one after the other. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as files from '../../src/base/files.js';
+import { scoreline } from '../scoreline.js';
 import {
   ALL,
   expectEnd,
   expectRecovery,
   expectUntouched,
+  type HowToRun,
   makeVictim,
   makeWorld,
   note,
   type Start,
   startRun,
+  type Victim,
 } from './fault-case.js';
 
 /** With one worker the steps of a run are the same ones each time. */
@@ -51,7 +55,10 @@ const AT_WORK: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   copyWhole: [/^parent change copyFile tmp\/T\/model-[0-9a-f]+\/files\/\S+\.onnx #/],
   linkFile: [/^parent change link tmp\/T\/snapshot-1\/data\//],
-  replaceLink: [/^parent change symlink current\.tmp #/, /change rename current\.tmp -> current #/],
+  replaceLink: [
+    /^parent change symlink tmp\/T\/current #/,
+    /change rename tmp\/T\/current -> current #/,
+  ],
   createFile: [/^worker change writeFile tmp\/T\/\S+\/part\/part\.json #/],
   removeTree: [/^worker change rm tmp\/T\/csv-/],
   removeLeftover: [/^worker change rm tmp\/T\//, /^parent change rm tmp\/T #/],
@@ -82,7 +89,7 @@ describe('the steps of a run', () => {
         const at = places.indexOf(rename);
         const before = places.slice(0, at).filter((place) => place.startsWith(`sync ${from} #`));
         // A symbolic link has no content to flush.
-        if (from !== 'current.tmp') expect(before, rename).not.toEqual([]);
+        if (from !== 'tmp/T/current') expect(before, rename).not.toEqual([]);
         const after = places.slice(at + 1).filter((p) => p.startsWith(`sync ${dirname(to!)} #`));
         expect(after, rename).not.toEqual([]);
       }
@@ -100,6 +107,57 @@ test('a record that cannot be put into both of its places is kept once', async (
   expect(expectUntouched(victim)).toBe('after');
   await expectRecovery(victim);
 });
+
+test('a run that was killed just after it had published is shown, before and after another has added its record', async () => {
+  const step = steps.update.find((name) => name.includes(' writeFile runs/R/report.json.tmp'));
+  expect(step).toBeDefined();
+  const victim = makeVictim(world, 'update');
+  const fired = join(victim.folder, 'fired');
+  await expectEnd(startRun(victim, { args: ALONE, fault: { step, act: 'kill', fired } }), null);
+  expect(expectUntouched(victim)).toBe('after');
+  const { output } = victim;
+  const lastRun = async () => JSON.parse((await scoreline(['runs', output, '--json'])).stdout)[1];
+  const { runId, ...before } = await lastRun();
+  expect(before).toMatchObject({ verdict: 'unfinished', snapshot: 2, rows: 902, error: null });
+  expect((await scoreline(['verify', output])).exit).toBe(6);
+  await expectEnd(startRun(victim), 0);
+  expect(await lastRun()).toMatchObject({
+    ...{ runId, verdict: 'published', snapshot: 2, rows: 902 },
+    error: 'ended before it could record this; the record was added afterwards',
+  });
+  const { stdout: page } = await scoreline(['report', output]);
+  expect(page.trim()).toBe(join(output, 'runs', runId, 'report.html'));
+  expect(readFileSync(page.trim(), 'utf8')).toContain('ended before it could record this');
+  await expectRecovery(victim);
+});
+
+test('an act that is killed at any of its steps leaves no snapshot without a record', async () => {
+  const whole = makeVictim(world, 'update');
+  await expectEnd(startRun(whole), 0);
+  const log = join(whole.folder, 'steps');
+  const copyOfWhole = (): Victim => {
+    const victim: Victim = { ...makeVictim(world, 'first'), start: 'update' };
+    execFileSync('cp', ['-a', whole.output, victim.output]);
+    return victim;
+  };
+  const listed = copyOfWhole();
+  const act = ({ output }: Victim): HowToRun => ({
+    command: ['revert', output, '--to', '2', '--quiet'],
+  });
+  const revert = ({ output }: Victim): HowToRun => ({ command: ['revert', output, '--quiet'] });
+  await expectEnd(startRun(listed, { ...revert(listed), fault: { log } }), 0);
+  const all = readFileSync(log, 'utf8').trim().split('\n');
+  const own = all.filter((line) => line.includes(' change '));
+  expect(own.length).toBeGreaterThan(30);
+  for (const step of ALL ? own : own.filter((name) => /rename|link|rm /.test(name))) {
+    const victim = copyOfWhole();
+    const fault = { step, act: 'kill', fired: join(victim.folder, 'fired') };
+    await expectEnd(startRun(victim, { ...revert(victim), fault }), null);
+    // Back to what a run publishes: so the recovery below finds nothing that is held.
+    await expectEnd(startRun(victim, act(victim)), 0);
+    await expectRecovery(victim);
+  }
+}, 300_000);
 
 type Act = 'kill' | 'kill all' | 'torn';
 

@@ -1,9 +1,8 @@
 /** Faults in the system calls of a run, by strace: those of Node and those of DuckDB's native code alike. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { sha256 } from '../../src/base/hash.js';
+import { processSpace } from '../../src/base/identity.js';
 import { type CommandResult, ROOT } from '../scoreline.js';
 import { processesOf, startRun, until, type Victim } from './fault-case.js';
 
@@ -19,7 +18,7 @@ export function whyNoStrace(): string | undefined {
 /** A system call of a run on a path in the output: `index` from 1 among the calls of its kind on that path. */
 export interface Call {
   readonly name: string;
-  /** Relative to the output unless it is absolute, `@T@` for the run's host, process and start, `@PID@` for its process, `@R@` for its time. */
+  /** Relative to the output unless it is absolute, `@T@` for where the run's process is, its number and its start, `@PID@` for its process, `@R@` for its time. */
   readonly path: string;
   readonly index: number;
 }
@@ -63,7 +62,7 @@ async function runTraced(victim: Victim, options: readonly string[]): Promise<Tr
   const known = options.map((option) => option.replaceAll('@R@', time));
   const run = startRun(victim, {
     args: ALONE.args,
-    env: { ...ALONE.env, HOST_ID: sha256(hostname()).slice(0, 12) },
+    env: { ...ALONE.env, SPACE: processSpace() },
     fault: { fixed: now.getTime() },
     through: ['bash', LAUNCH, '-o', log, ...known],
   });

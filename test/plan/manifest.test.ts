@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { sealed } from '../../src/base/hash.js';
 import {
   balances,
   dataExtension,
@@ -9,6 +10,7 @@ import {
 import {
   type Manifest,
   manifestText,
+  parseCsvRecord,
   parseManifest,
   parseScores,
   parseStoredPart,
@@ -171,6 +173,22 @@ test('what is recorded beside scores can be read back, and is damaged when it ca
   expect(parseScores(JSON.stringify(counted))).toEqual(counted);
   expect(parseScores(JSON.stringify({ ...scores, format: 3 }))).toBeUndefined();
   expect(parseScores('{')).toBeUndefined();
+});
+
+test('a record that holds the digest of the rest of it is damaged when anything in it was changed', () => {
+  const records = [
+    [parseStoredPart, { part: PART, inputs: [] }],
+    [parseScores, { format: 2, inputs: [], lossyCasts: [{ column: 'x', values: 3 }] }],
+    [parseCsvRecord, { key: 'a'.repeat(64), rows: 3, rejected: null }],
+  ] as const;
+  for (const [parse, record] of records) {
+    const text = JSON.stringify(sealed(record));
+    expect(parse(text)).toEqual(record);
+    for (const { index } of text.matchAll(/\d/g)) {
+      const digit = (Number(text[index]) + 1) % 10;
+      expect(parse(`${text.slice(0, index)}${digit}${text.slice(index + 1)}`)).toBeUndefined();
+    }
+  }
 });
 
 describe('a ledger', () => {

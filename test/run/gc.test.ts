@@ -8,10 +8,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/hash.js';
+import { processSpace } from '../../src/base/identity.js';
 import { type GcReport, gc } from '../../src/run/gc.js';
 import { revert } from '../../src/run/revert.js';
 import { latestSnapshot, publish } from '../../src/run/snapshot.js';
@@ -170,13 +170,14 @@ describe('gc', () => {
   });
 
   test('removes temporary folders of processes that are gone, and leaves those of others', async () => {
-    const host = sha256(hostname()).slice(0, 12);
     const { pid } = spawnSync(process.execPath, ['-e', '']);
-    for (const name of [`${host}-${pid}-1-abc`, `ffffffffffff-${pid}-1-abc`]) {
+    for (const name of [`${processSpace()}-${pid}-1-abc`, `ffffffffffff-${pid}-1-abc`]) {
       mkdirSync(output.path('tmp', name, 'deep'), { recursive: true });
       writeFileSync(output.path('tmp', name, 'deep', 'file'), 'leftover');
     }
-    expect(await clean()).toMatchObject({ temporary: 1, bytes: 8 });
+    const now = (): Date => new Date();
+    const report = await gc(output, { keep: 10, dryRun: false, now });
+    expect(report).toMatchObject({ temporary: 1, bytes: 8 });
     expect(readdirSync(output.path('tmp')).sort()).toEqual(
       [temporary.split('/').at(-1), `ffffffffffff-${pid}-1-abc`].sort(),
     );

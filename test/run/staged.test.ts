@@ -75,7 +75,11 @@ describe('publishing what was staged', () => {
       'a/flights-00000.parquet': '3',
       'b/flights-00000.parquet': '2',
     });
-    expect(readdirSync(output.path('current')).sort()).toEqual(['data', 'manifest.json']);
+    expect(readdirSync(output.path('current')).sort()).toEqual([
+      'data',
+      'manifest.json',
+      'publisher.json',
+    ]);
     expect(readdirSync(output.path('staged'))).toEqual([]);
     expect(await readHistory(output)).toMatchObject([
       { runId: report.runId, verdict: 'published', because: 'looked at it', subject: RUN },

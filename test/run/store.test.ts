@@ -1,20 +1,23 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  lutimesSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/hash.js';
+import { processSpace } from '../../src/base/identity.js';
 import { Output } from '../../src/run/store.js';
+import { sweep } from '../../src/run/unrecorded.js';
 import { failure } from '../failure.js';
 import { asNobody, IS_ROOT } from '../nobody.js';
-import { makeFolder } from '../scoreline.js';
+import { makeFolder, ROOT } from '../scoreline.js';
 
 /** A folder with files of these names. */
 function folderWith(files: Readonly<Record<string, string>>): string {
@@ -228,7 +231,7 @@ describe('a part in the store', () => {
 });
 
 describe('the sweep of temporary folders', () => {
-  const HOST = sha256(hostname()).slice(0, 12);
+  const HERE = processSpace();
 
   /** The number of a process that is gone. */
   function deadProcess(): number {
@@ -242,36 +245,88 @@ describe('the sweep of temporary folders', () => {
       mkdirSync(output.path('tmp', name, 'deep'), { recursive: true });
       writeFileSync(output.path('tmp', name, 'deep', 'file'), '', { mode: 0o444 });
     }
-    await Output.open(output.root);
+    await sweep(output, new Date());
     return readdirSync(output.path('tmp')).sort();
   }
 
   test('takes those of processes of this host that are gone', async () => {
     const pid = deadProcess();
-    expect(await swept([`${HOST}-${pid}-123-abc`, `${HOST}-${pid}-unknown-abc`])).toEqual([]);
+    expect(await swept([`${HERE}-${pid}-123-abc`, `${HERE}-${pid}-unknown-abc`])).toEqual([]);
   });
 
   test('takes those of an earlier process that had the number of one that lives', async () => {
-    expect(await swept([`${HOST}-${process.pid}-1-abc`])).toEqual([]);
+    expect(await swept([`${HERE}-${process.pid}-1-abc`])).toEqual([]);
   });
 
   test('leaves those of processes that live', async () => {
     const output = await Output.open(makeFolder());
     const [mine, other] = [await output.makeTemporary(), await output.makeTemporary()];
     expect(mine).not.toBe(other);
-    await Output.open(output.root);
+    await sweep(output, new Date());
     expect(readdirSync(output.path('tmp'))).toHaveLength(2);
-    const unknown = `${HOST}-${process.pid}-unknown-abc`;
+    const unknown = `${HERE}-${process.pid}-unknown-abc`;
     expect(await swept([unknown])).toEqual([unknown]);
   });
 
-  test('leaves those of other hosts, of which nothing is known', async () => {
+  test('leaves those of other hosts, of which nothing is known, until they are old', async () => {
     const names = [`${sha256('another host').slice(0, 12)}-${deadProcess()}-123-abc`];
     expect(await swept(names)).toEqual(names);
+    const output = await Output.open(makeFolder());
+    const [fresh, old] = ['ffffffffffff-1-123-fresh', 'ffffffffffff-1-123-old'];
+    for (const [name, days] of [[fresh, 6] as const, [old, 8] as const]) {
+      mkdirSync(output.path('tmp', name));
+      daysOld(output.path('tmp', name), days);
+    }
+    await sweep(output, new Date());
+    expect(readdirSync(output.path('tmp'))).toEqual([fresh]);
+  });
+
+  function daysOld(path: string, days: number): void {
+    const then = new Date(Date.now() - days * 24 * 60 * 60 * 1000);
+    lutimesSync(path, then, then);
+  }
+
+  test.skipIf(spawnSync('unshare', ['--pid', '--fork', 'true']).status !== 0)(
+    'leaves those of another container of the same host name, though it does not see their processes',
+    async () => {
+      const output = await Output.open(makeFolder());
+      const mine = await output.makeTemporary();
+      const built = (name: string): string => JSON.stringify(join(ROOT, 'dist', 'run', name));
+      const script = [
+        `import { Output } from ${built('store.js')};`,
+        `import { sweep } from ${built('unrecorded.js')};`,
+        `await sweep(await Output.open(${JSON.stringify(output.root)}), new Date());`,
+      ].join('\n');
+      const node = [process.execPath, '--input-type=module', '-e', script];
+      const { status, stderr } = spawnSync(
+        'unshare',
+        ['--pid', '--fork', '--mount-proc', ...node],
+        { encoding: 'utf8' },
+      );
+      expect([status, stderr]).toEqual([0, '']);
+      expect(readdirSync(output.path('tmp'))).toEqual([mine.split('/').at(-1)]);
+    },
+  );
+
+  test('takes old links that were to become "current"', async () => {
+    const output = await Output.open(makeFolder());
+    for (const [name, days] of [
+      ['current.4711.k3f9.tmp', 8],
+      ['current.4712.k3f9.tmp', 6],
+      ['current.mine.tmp', 8],
+    ] as const) {
+      symlinkSync('snapshots/000001', output.path(name));
+      daysOld(output.path(name), days);
+    }
+    await sweep(output, new Date());
+    expect(readdirSync(output.root).filter((name) => name.startsWith('current'))).toEqual([
+      'current.4712.k3f9.tmp',
+      'current.mine.tmp',
+    ]);
   });
 
   test('leaves what scoreline did not make', async () => {
-    const names = ['notes', HOST, 'a-b-c'];
+    const names = ['notes', HERE, 'a-b-c'];
     expect(await swept(names)).toEqual(names.toSorted());
   });
 });

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sealed } from '../../src/base/hash.js';
 import type { Rescored } from '../../src/run/rescore.js';
 import { write } from '../history-case.js';
 import { type JobCase, listFiles, makeCase, modelPath, withReport } from '../job-case.js';
@@ -101,14 +102,14 @@ describe('verify --rescore', () => {
     unlinkSync(path);
     copyFileSync(forged, path);
     const record = join(path, '../part.json');
-    const said = JSON.parse(readFileSync(record, 'utf8'));
+    const { digest: _, ...said } = JSON.parse(readFileSync(record, 'utf8'));
     said.part.data = {
       ...said.part.data,
       sha256: createHash('sha256').update(bytes).digest('hex'),
       bytes: bytes.length,
     };
     unlinkSync(record);
-    writeFileSync(record, JSON.stringify(said));
+    writeFileSync(record, JSON.stringify(sealed(said)));
     expect((await job.run()).report).toMatchObject({ outcome: 'published', rowsThisRun: 0 });
     expect((await scoreline(['verify', job.output])).exit).toBe(0);
 

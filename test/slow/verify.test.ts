@@ -42,6 +42,20 @@ describe('scoreline verify', () => {
     writeFileSync(path, bytes);
   }
 
+  /** A file of the store, the first whose path ends so. */
+  function storeFile({ job }: Place, end: string): string {
+    const store = join(job.output, 'store');
+    return join(store, listFiles(store).find((name) => name.endsWith(end)) ?? 'nowhere');
+  }
+
+  /** Changes a text of a record in the store. */
+  function edit(place: Place, end: string, from: RegExp, to: string): void {
+    const path = storeFile(place, end);
+    const text = readFileSync(path, 'utf8');
+    expect(text).toMatch(from);
+    replace(path, text.replace(from, to));
+  }
+
   /** Replaces a file, so that its other names keep what they had. */
   function replace(path: string, text: string | Buffer): void {
     unlinkSync(path);
@@ -114,6 +128,36 @@ describe('scoreline verify', () => {
         flipBit(join(scores, listFiles(scores).find((name) => name.endsWith('/scores.parquet'))!));
       },
       [[/^store\/scores\/.*\/scores\.parquet$/, /^its content has changed$/]],
+      true,
+    ],
+    [
+      'a digit of a ledger beside a part',
+      (place) => edit(place, '/part.json', /"filtered":0/, '"filtered":1'),
+      [[/^store\/parts\//, /part\.json: damaged; /]],
+      true,
+    ],
+    [
+      'a digest of a part that is gone from its record',
+      (place) => edit(place, '/part.json', /,"sample":"[0-9a-f]{64}"/, ''),
+      [[/^store\/parts\//, /part\.json: damaged; /]],
+      true,
+    ],
+    [
+      'a digit of a ledger beside scores',
+      (place) => edit(place, '/scores.json', /"filtered":0/, '"filtered":1'),
+      [[/^store\/scores\/.*\/scores\.json$/, /^is damaged$/]],
+      true,
+    ],
+    [
+      'the number of rows of a CSV file',
+      (place) => edit(place, '/csv.json', /,"rows":(\d+)\}$/m, ',"rows":9$1}'),
+      [[/^store\/csv\//, /csv\.json: damaged; /]],
+      true,
+    ],
+    [
+      'rows of a CSV file with a flipped bit',
+      (place) => flipBit(storeFile(place, '/rows.parquet')),
+      [[/^store\/csv\/.*\/rows\.parquet$/, /^its content has changed$/]],
       true,
     ],
   ];
