@@ -36,6 +36,7 @@ const ORDER = `
   plan/job.ts
   plan/expressions.ts
   plan/selection.ts
+  plan/walk.ts
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts
