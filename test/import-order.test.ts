@@ -187,6 +187,7 @@ const ORDER = `
   run/flips.ts
   run/explain.ts
   run/gate.ts
+  run/published-columns.ts
   run/publish-run.ts
   run/vanished.ts
   run/audit.ts
