@@ -36,6 +36,7 @@ const ORDER = `
   plan/job.ts
   plan/expressions.ts
   plan/selection.ts
+  plan/walk.ts
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts
@@ -186,6 +187,7 @@ const ORDER = `
   run/flips.ts
   run/explain.ts
   run/gate.ts
+  run/published-columns.ts
   run/publish-run.ts
   run/vanished.ts
   run/audit.ts

@@ -1,6 +1,5 @@
 /** The input of a job: which files there are, which partition each belongs to, and what is known of each. */
-import { type Dirent, realpathSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import pLimit from 'p-limit';
 import picomatch from 'picomatch';
@@ -15,6 +14,7 @@ import {
   isSelected,
   type Selection,
 } from './selection.js';
+import { checkLink, type Entry, linkedFolder, type TableFolder, tableAbove, walk } from './walk.js';
 
 /** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
 export interface PartitionValue {
@@ -71,7 +71,8 @@ const DEFAULT_PARTITION = '__HIVE_DEFAULT_PARTITION__';
 
 /**
  * Lists the files of `path`: a file, a folder (all Parquet or CSV files below it) or a glob. Names that start with `_` or
- * `.` are passed over; links to folders are not followed. Throws `input` when there is nothing, or files of both kinds.
+ * `.` are passed over. Throws `input` when there is nothing, or files of both kinds; when a link leads to a folder, out of the
+ * input or nowhere; and when files are those of a table, of which something else says which rows are current.
  */
 export async function listDataset(options: {
   /** Absolute. */
@@ -96,7 +97,7 @@ export async function listDataset(options: {
       ignored++;
       continue;
     }
-    if (file.isLink) checkLink(root, file.path);
+    if (file.kind === 'link') checkLink(root, file.path);
     const unit = unitOf(file.path);
     const files = units.get(unit);
     if (files === undefined) units.set(unit, [file.path]);
@@ -140,6 +141,7 @@ export async function listDates(options: {
   for (const date of dates) {
     const filled = fillDate(pathText, date);
     const path = resolve(baseDir, filled);
+    refuseLinkedFolders(base, folderOfInput({ path, pathText: filled, baseDir }));
     try {
       const dataset = await listDataset({ ...options, path, pathText: filled });
       const day = kindOf(path) === 'folder' ? undefined : dateInName(pathText, date);
@@ -171,6 +173,15 @@ function asPartition(dataset: Dataset, day: string): Dataset {
     partitions: new Map([...dataset.partitions].map(([unit, values]) => [inDay(unit), values])),
     notReady: dataset.notReady.map(inDay),
   };
+}
+
+/** Refuses a link among the folders between that of all dates and that of one: a day would be published under another name. */
+function refuseLinkedFolders(base: string, folder: string): void {
+  const way = relative(base, folder);
+  if (way === '' || way.startsWith('..') || kindOf(folder) !== 'folder') return;
+  const root = resolveLinks(base);
+  for (const place of [...foldersOf(way), way])
+    if (resolveLinks(join(base, place)) !== join(root, place)) throw linkedFolder(place);
 }
 
 /** Datasets below a folder as one. */
@@ -289,11 +300,6 @@ async function stampAll(root: string, paths: readonly string[]): Promise<DataFil
   });
 }
 
-interface Entry {
-  readonly path: string;
-  readonly isLink: boolean;
-}
-
 interface Match extends Entry {
   /** Whether it is to be scored; else it only lies there. */
   readonly data: boolean;
@@ -311,16 +317,15 @@ async function findFiles(options: {
     const real = resolveLinks(path);
     return {
       root: dirname(real),
-      matches: [{ path: basename(real), isLink: false, data: true }],
+      matches: [{ path: basename(real), kind: 'file', data: true }],
     };
   }
   if (kind === 'folder') {
     const root = resolveLinks(path);
-    const entries = await walk(root, '');
-    return {
-      root,
-      matches: entries.map((entry) => ({ ...entry, data: isDataFile(entry.path) })),
-    };
+    const { entries, tables } = await walk(root);
+    const matches = entries.map((entry) => ({ ...entry, data: isDataFile(entry.path) }));
+    refuseOtherFolders(root, { matches, tables });
+    return { root, matches };
   }
   const { base, glob } = splitGlob(pathText);
   if (glob === '') {
@@ -332,12 +337,38 @@ async function findFiles(options: {
   }
   const root = resolveLinks(folder);
   const isMatch = matcherOf(glob);
-  const matches = (await walk(root, '')).flatMap((entry): Match[] => {
+  const { entries, tables } = await walk(root);
+  const matches = entries.flatMap((entry): Match[] => {
+    if (entry.kind === 'folder-link')
+      return reaches(glob, entry.path) ? [{ ...entry, data: false }] : [];
     if (isMatch(entry.path)) return [{ ...entry, data: true }];
     const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
     return inFolder ? [{ ...entry, data: isDataFile(entry.path) }] : [];
   });
+  refuseOtherFolders(root, { matches, tables });
   return { root, matches };
+}
+
+/** Refuses what would be passed over in silence, or read though it is not current: linked folders, and tables. Throws `input`. */
+function refuseOtherFolders(
+  root: string,
+  {
+    matches,
+    tables,
+  }: { readonly matches: readonly Match[]; readonly tables: readonly TableFolder[] },
+): void {
+  const link = matches.find(({ kind }) => kind === 'folder-link');
+  if (link !== undefined) checkLink(root, link.path);
+  const above = tableAbove(root);
+  const found = tables.find(({ folder }) =>
+    matches.some(({ path, data }) => data && (folder === '' || path.startsWith(`${folder}/`))),
+  );
+  const table = found === undefined ? above : { ...found, folder: join(root, found.folder) };
+  if (table === undefined) return;
+  throw new ScorelineError(
+    'input',
+    `input.path: ${shown(table.folder)} belongs to a table (${table.format}), whose files alone do not say which rows are current; export the table's current rows to Parquet and score those, or name a single file of it`,
+  );
 }
 
 /** The folder that files which a path finds lie below, links in it as they are; of a path with dates the one above these. */
@@ -400,11 +431,19 @@ function splitGlob(text: string): { base: string; glob: string } {
 export function reachesInto(options: { path: string; pathText: string }, below: string): boolean {
   const kind = kindOf(options.path);
   if (kind !== 'absent') return kind === 'folder';
-  const { glob } = splitGlob(options.pathText);
+  return reaches(splitGlob(options.pathText).glob, below);
+}
+
+/** Whether a glob can mean something below a folder of this path. */
+function reaches(glob: string, folder: string): boolean {
   const isMatch = matcherOf(glob);
-  const depth = below.split('/').length;
-  const isDeep = glob.includes('**') || glob.split('/').length > depth;
-  return isDeep || [...foldersOf(below), below].some((folder) => isMatch(folder));
+  if ([...foldersOf(folder), folder].some((place) => isMatch(place))) return true;
+  const names = glob.split('/');
+  const depth = folder.split('/').length;
+  const anywhere = names.slice(0, depth).indexOf('**');
+  // The glob as far as it says something of the folder itself.
+  const head = anywhere < 0 ? names.slice(0, depth) : names.slice(0, anywhere + 1);
+  return (anywhere >= 0 || names.length > depth) && matcherOf(head.join('/'))(folder);
 }
 
 /** The folders that a path lies in, outermost first. */
@@ -435,58 +474,13 @@ function exists(path: string): boolean {
   return kindOf(path) !== 'absent';
 }
 
-/** All files below a folder, relative to the root; links to folders are not followed. */
-async function walk(root: string, folder: string): Promise<Entry[]> {
-  let entries: Dirent[];
-  try {
-    entries = await readdir(join(root, folder), { withFileTypes: true });
-  } catch (error) {
-    throw systemError(error, `cannot list ${shown(folder === '' ? root : folder)}`, 'input');
-  }
-  const found: Entry[] = [];
-  for (const entry of entries) {
-    if (entry.name.startsWith('_') || entry.name.startsWith('.')) continue;
-    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...(await walk(root, path)));
-    else if (entry.isFile()) found.push({ path, isLink: false });
-    else if (entry.isSymbolicLink() && !isFolder(join(root, path)))
-      found.push({ path, isLink: true });
-  }
-  return found;
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    // A link that leads nowhere is reported when it turns out to be among the data.
-    return false;
-  }
-}
-
-/** Refuses a link that leads nowhere, or out of the input: a job stays within its paths. */
-function checkLink(root: string, path: string): void {
-  let target: string;
-  try {
-    target = realpathSync(join(root, path));
-  } catch (error) {
-    throw systemError(error, `${shown(path)}: is a link that leads nowhere`, 'input');
-  }
-  if (!target.startsWith(root.endsWith('/') ? root : `${root}/`)) {
-    throw new ScorelineError(
-      'input',
-      `${shown(path)}: is a link to a file outside the input; name the folder of the files themselves`,
-    );
-  }
-}
-
 /** The columns that the folders `name=value` of a unit give, outermost first. Throws `input`. */
 export function partitionValues(unit: string): PartitionValue[] {
   const values: PartitionValue[] = [];
   for (const folder of unit.split('/')) {
     const equals = folder.indexOf('=');
     if (equals <= 0) continue;
-    const name = decoded(folder.slice(0, equals), folder);
+    const name = decoded(folder.slice(0, equals), 'name', folder);
     const text = folder.slice(equals + 1);
     if (values.some((known) => known.name.toLowerCase() === name.toLowerCase())) {
       throw new ScorelineError(
@@ -494,13 +488,16 @@ export function partitionValues(unit: string): PartitionValue[] {
         `partition ${shown(unit)}: column "${shown(name)}" is given twice by its folders`,
       );
     }
-    values.push({ name, value: text === DEFAULT_PARTITION ? null : decoded(text, folder) });
+    values.push({
+      name,
+      value: text === DEFAULT_PARTITION ? null : decoded(text, 'value', folder),
+    });
   }
   return values;
 }
 
 /** Undoes the `%` escapes of a Hive folder name; what would be a path or is no text is refused. */
-function decoded(text: string, folder: string): string {
+function decoded(text: string, what: 'name' | 'value', folder: string): string {
   let value: string;
   try {
     // A `%` that starts no escape stands for itself, as in Hive.
@@ -511,10 +508,12 @@ function decoded(text: string, folder: string): string {
       `partition folder ${shown(folder)}: not UTF-8 after its % escapes`,
     );
   }
-  if (/[/\\\0]/.test(value)) {
+  const [found] = /[/\\\0]/.exec(value) ?? [];
+  if (found !== undefined) {
+    const character = found === '\0' ? 'a NUL character' : 'a path separator (/ or \\)';
     throw new ScorelineError(
       'input',
-      `partition folder ${shown(folder)}: a value may not hold a path separator`,
+      `partition folder ${shown(folder)}: the ${what} has ${character} after its % escapes, which columns of folders cannot have; rename the folder`,
     );
   }
   return value;

@@ -10,6 +10,7 @@ import {
   type ScoresRecord,
   type StoredFile,
 } from './ledger.js';
+import type { KeptColumn } from './plan.js';
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -141,6 +142,31 @@ export function unitOf(manifest: Manifest | undefined, unit: string): UnitRecord
   return manifest !== undefined && Object.hasOwn(manifest.units, unit)
     ? manifest.units[unit]
     : undefined;
+}
+
+const keptSchema = z.array(z.tuple([z.string(), z.string()]));
+const predictionsSchema = z.array(z.tuple([z.string()], z.unknown()));
+
+/** The columns that a unit was published with, as the record of its job says. */
+export interface RecordedColumns {
+  readonly kept: readonly KeptColumn[];
+  /** The names of the predictions. */
+  readonly predictions: readonly string[];
+}
+
+/** The columns that a unit was published with; undefined where its record does not say. */
+export function recordedColumns({ job }: UnitRecord): RecordedColumns | undefined {
+  const textOf = (key: string): string => {
+    const value = job[key];
+    return typeof value === 'string' ? value : '';
+  };
+  const kept = keptSchema.safeParse(jsonOf(textOf('output.keep'))).data;
+  const predictions = predictionsSchema.safeParse(jsonOf(textOf('output.columns'))).data;
+  if (kept === undefined || predictions === undefined) return undefined;
+  return {
+    kept: kept.map(([name, type]) => ({ name, type })),
+    predictions: predictions.map(([name]) => name),
+  };
 }
 
 /** The bytes of a manifest: canonical, so equal content gives equal bytes. */

@@ -335,8 +335,15 @@ export function columnProblems(
 ): string[] {
   const byName = new Map(columns.map((column) => [column.name, column]));
   const names = columns.map(({ name }) => name);
-  const missing = (name: string): string =>
-    `has no column "${shown(name)}"${didYouMean(name, names)}`;
+  const missing = (name: string): string => {
+    const isTwin = (other: string): boolean => other.toLowerCase() === name.toLowerCase();
+    const twin = columns.find((column) => column.partition && isTwin(column.name));
+    const why =
+      twin === undefined
+        ? didYouMean(name, names)
+        : `: its folder is named "${shown(twin.name)}=…", which differs in case; rename the folder, or the column in the job`;
+    return `has no column "${shown(name)}"${why}`;
+  };
   const problems: string[] = [];
   for (const input of binding.inputs) {
     for (const name of input.columns) {

@@ -3,6 +3,7 @@ import { ScorelineError, shown } from '../base/errors.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import { reportText } from '../report/quality-schema.js';
 import { GatesFailed, type Review, type ReviewScope, review } from './gate.js';
+import { typesApart } from './published-columns.js';
 import { type Publication, publish, type Snapshot } from './snapshot.js';
 import { stage } from './staged.js';
 
@@ -28,8 +29,8 @@ export interface PublishScope extends ReviewScope {
 }
 
 /**
- * Publishes, unless gates stand against it or too many rows were set aside; undefined when that would change nothing. Throws
- * `Staged`, and what `publish` throws.
+ * Publishes, unless gates stand against it, too many rows were set aside, or columns would have types of their own beside what
+ * stays published; undefined when that would change nothing. Throws `Staged`, and what `publish` throws.
  */
 export async function publishOrStage(
   scope: PublishScope,
@@ -63,9 +64,9 @@ async function judge(
   latest: Snapshot | undefined,
 ): Promise<Review> {
   const started = performance.now();
-  const found = await review(scope, publication, latest);
-  scope.onReport(found.report, performance.now() - started);
-  return found;
+  const { report, against } = await review(scope, publication, latest);
+  scope.onReport(report, performance.now() - started);
+  return { report, against: [...against, ...typesApart(publication, latest)] };
 }
 
 async function staged(

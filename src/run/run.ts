@@ -17,6 +17,7 @@ import { keepModel } from './model-store.js';
 import { type Pool, WorkerDied } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
+import { columnNotes } from './published-columns.js';
 import { logged } from './run-log.js';
 import {
   allFailures,
@@ -347,6 +348,7 @@ async function scoreAndPublish(
     tooManyBadRows(ledger, job.quarantine.max, all.rows, scored.tally.examples);
   if (options.because !== undefined)
     progress.overrides = overriddenReverts(heldOf(publication, base));
+  progress.notes.push(...columnNotes(publication, base));
   // Whoever stopped a run does not want it published, even where its last tasks ended in time.
   throwIfInterrupted(options);
   const scope = {

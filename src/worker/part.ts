@@ -412,7 +412,7 @@ function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number)
   return `SELECT ${[...outer, ...predictions].join(', ')} FROM (${rows}) POSITIONAL JOIN scores${where}`;
 }
 
-/** The rows set aside: their original columns (not those of the folder), their place and the reason. */
+/** The rows set aside: their original columns (not those of the folder, nor of an earlier quarantine), their place and the reason. */
 function quarantineSql(order: TaskOrder, segments: readonly Segment[]): string {
   const types = unifyColumns(segments);
   const names = [

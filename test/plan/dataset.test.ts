@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Dataset, listDataset } from '../../src/plan/dataset.js';
+import { type Dataset, listDataset, listDates } from '../../src/plan/dataset.js';
 import { failure } from '../failure.js';
 import { asNobody, IS_ROOT } from '../nobody.js';
 import { Random } from '../random.js';
@@ -260,11 +260,11 @@ describe('the folders of a unit give its partition columns', () => {
   });
 
   test.each([
-    ['x=a%2Fb', 'a value may not hold a path separator'],
-    ['x=..%2F..%2Fetc', 'a value may not hold a path separator'],
-    ['x=%5C', 'a value may not hold a path separator'],
-    ['x=a%00b', 'a value may not hold a path separator'],
-    ['a%2fb=1', 'a value may not hold a path separator'],
+    ['x=a%2Fb', 'the value has a path separator (/ or \\) after its % escapes'],
+    ['x=..%2F..%2Fetc', 'the value has a path separator'],
+    ['x=%5C', 'the value has a path separator (/ or \\) after its % escapes'],
+    ['x=a%00b', 'the value has a NUL character after its % escapes'],
+    ['a%2fb=1', 'the name has a path separator'],
     ['x=%FF', 'not UTF-8 after its % escapes'],
     ['x=%C3', 'not UTF-8 after its % escapes'],
     ['x=%ED%A0%80', 'not UTF-8 after its % escapes'],
@@ -310,12 +310,51 @@ describe('a ready file', () => {
 });
 
 describe('links', () => {
-  test('to files of the input are read, to folders are not followed', async () => {
-    const root = folderOf('real/a.parquet', 'in/b.parquet', 'in/m=1/c.parquet');
+  test('to files of the input are read', async () => {
+    const root = folderOf('in/b.parquet', 'in/m=1/c.parquet');
     symlinkSync(join('m=1', 'c.parquet'), join(root, 'in', 'link.parquet'));
-    symlinkSync(join(root, 'real'), join(root, 'in', 'folder'));
-    symlinkSync(join(root, 'in'), join(root, 'in', 'loop'));
     expect(await pathsOf(root, 'in')).toEqual(['b.parquet', 'link.parquet', 'm=1/c.parquet']);
+  });
+
+  test.each([
+    ['in', 'm=2', '../away'],
+    ['in', 'm=2', 'm=1'],
+    ['in', 'm=1/old', '../../away'],
+    ['in', 'loop', '.'],
+    ['in', 'm=2.parquet', '../away'],
+    ['in/*/*.parquet', 'm=2', '../away'],
+    ['in/*', 'm=2', '../away'],
+    ['in/m=*', 'm=1/old', '../../away'],
+    ['in/**/*.parquet', 'm=1/old', '../../away'],
+    ['in/m=[12]/**', 'm=2', '../away'],
+  ])('to folders are refused: %s, of which %s leads to %s', async (path, name, target) => {
+    const root = folderOf('away/a.parquet', 'in/b.parquet', 'in/m=1/c.parquet');
+    symlinkSync(target, join(root, 'in', name));
+    const error = await failure(() => list(root, path));
+    expect([error.code, error.message]).toEqual([
+      'input',
+      `${name}: is a link to a folder, which is not followed; put the folder itself there, or begin the link's name with "_" to leave it out`,
+    ]);
+  });
+
+  test('to nothing that are named as folders are refused: what they led to may be away', async () => {
+    for (const name of ['m=2', 'm=1.5', 'old']) {
+      const root = folderOf('in/b.parquet');
+      symlinkSync('../away', join(root, 'in', name));
+      const error = await failure(() => list(root, 'in'));
+      expect([error.code, error.message]).toEqual([
+        'input',
+        expect.stringContaining(`${name}: is a link that leads nowhere`),
+      ]);
+    }
+  });
+
+  test('to folders do not matter where the input means nothing below them', async () => {
+    const root = folderOf('away/a.parquet', 'in/b.parquet', 'in/m=1/c.parquet');
+    for (const name of ['_old', '.old', 'old', 'm=1/old'])
+      symlinkSync(join(root, 'away'), join(root, 'in', name));
+    expect(await pathsOf(root, 'in/*.parquet')).toEqual(['b.parquet']);
+    expect(await pathsOf(root, 'in/m=*/*.parquet')).toEqual(['m=1/c.parquet']);
   });
 
   test('to files outside the input are refused', async () => {
@@ -361,6 +400,99 @@ describe('links', () => {
       expect((await list(root, path)).root, path).toBe(join(root, 'v1'));
       expect(await pathsOf(root, path)).toEqual(['m=1/a.parquet']);
     }
+  });
+});
+
+describe('dates', () => {
+  const listDay = (baseDir: string, pathText: string): Promise<Dataset> =>
+    listDates({
+      pathText,
+      baseDir,
+      ready: undefined,
+      csv: false,
+      dates: ['2024-01-02'],
+      allowMissing: false,
+    });
+
+  test.each([
+    ['in/d={date:yyyy-MM-dd}', 'd=2024-01-02', 'd=2024-01-01'],
+    ['in/d={date:yyyy-MM-dd}/*.parquet', 'd=2024-01-02', 'd=2024-01-01'],
+    ['in/{date:yyyy}/x/{date:MM-dd}.parquet', '2024', 'd=2024-01-01'],
+  ])('%s: a folder that is a link is refused, wherever it leads', async (path, name, target) => {
+    const root = folderOf('in/d=2024-01-01/a.parquet', 'in/d=2024-01-01/x/01-02.parquet');
+    symlinkSync(target, join(root, 'in', name));
+    const error = await failure(() => listDay(root, path));
+    expect([error.code, error.message]).toEqual([
+      'input',
+      expect.stringContaining(`${name}: is a link to a folder, which is not followed`),
+    ]);
+  });
+
+  test('the folder above them may be a link', async () => {
+    const root = folderOf('v1/d=2024-01-02/a.parquet');
+    symlinkSync('v1', join(root, 'latest'));
+    const { files } = await listDay(root, 'latest/d={date:yyyy-MM-dd}');
+    expect(files.map(({ path }) => path)).toEqual(['d=2024-01-02/a.parquet']);
+  });
+
+  test('of a table are refused, too', async () => {
+    const root = folderOf('in/_delta_log/0.json', 'in/d=2024-01-02/a.parquet');
+    const error = await failure(() => listDay(root, 'in/d={date:yyyy-MM-dd}'));
+    expect(error.message).toContain('belongs to a table (Delta Lake)');
+  });
+});
+
+describe('a table', () => {
+  const DELTA = ['_delta_log/00000000000000000000.json', 'p=1/a.parquet', 'b.parquet'];
+  const HUDI = [
+    '.hoodie/hoodie.properties',
+    '2024/01/a.parquet',
+    '2024/01/.hoodie_partition_metadata',
+  ];
+  const ICEBERG = ['metadata/v1.metadata.json', 'data/p=1/a.parquet', 'p=1/a.parquet'];
+  const uuid = '5f0c1e9a-6f0f-4d55-8a05-b5d5ee1ab9e9';
+
+  test.each([
+    ['Delta Lake', DELTA, 't'],
+    ['Delta Lake', DELTA, '.'],
+    ['Delta Lake', DELTA, 't/*.parquet'],
+    ['Delta Lake', DELTA, '*'],
+    ['Delta Lake', DELTA, 't/p=1'],
+    ['Delta Lake', DELTA, 't/p=1/*.parquet'],
+    ['Apache Hudi', HUDI, 't'],
+    ['Apache Hudi', HUDI, 't/2024/01'],
+    ['Apache Iceberg', ICEBERG, 't'],
+    ['Apache Iceberg', ICEBERG, '.'],
+    ['Apache Iceberg', ICEBERG, 't/data'],
+    ['Apache Iceberg', ICEBERG, 't/p=1'],
+    ['Apache Iceberg', [`metadata/00001-${uuid}.metadata.json`, 'data/a.parquet'], 't'],
+    ['Apache Iceberg', [`metadata/00001-${uuid}.gz.metadata.json`, 'data/a.parquet'], 't'],
+  ])('of %s (%j) is refused as %s', async (format, files, path) => {
+    const root = folderOf('z.parquet', ...files.map((file) => `t/${file}`));
+    const error = await failure(() => list(root, path));
+    expect(error.code).toBe('input');
+    expect(error.message).toMatch(
+      new RegExp(
+        `^input\\.path: \\S+ belongs to a table \\(${format}\\), whose files alone do not say which rows are current; export the table's current rows to Parquet and score those, or name a single file of it$`,
+      ),
+    );
+  });
+
+  test('is none of the input where no file of it is', async () => {
+    const root = folderOf('z.parquet', ...DELTA.map((file) => `t/${file}`), 'y/a.parquet');
+    expect(await pathsOf(root, '[xy]/*.parquet')).toEqual(['y/a.parquet']);
+    expect(await pathsOf(root, '*.parquet')).toEqual(['z.parquet']);
+  });
+
+  test('may give a file that is named by itself', async () => {
+    const root = folderOf(...DELTA.map((file) => `t/${file}`));
+    expect(await pathsOf(root, 't/b.parquet')).toEqual(['b.parquet']);
+    expect(await pathsOf(root, 't/p=1/a.parquet')).toEqual(['a.parquet']);
+  });
+
+  test('is not made by a folder "metadata" of other files', async () => {
+    const root = folderOf('metadata/a.metadata.json', 'metadata/notes.json', 'data/a.parquet');
+    expect(await pathsOf(root, '.')).toEqual(['data/a.parquet']);
   });
 });
 

@@ -168,6 +168,14 @@ describe('the columns of a file', () => {
     ]);
   });
 
+  test('of a folder named in another case are told apart from those that are not there', () => {
+    const binding: Binding = { inputs: [], outputs: [], fixedBatch: undefined };
+    const columns = columnsOfFile('f', schema, [{ name: 'P', value: '2' }], [], false);
+    expect(columnProblems(columns, binding, ['p'])).toEqual([
+      'has no column "p": its folder is named "P=…", which differs in case; rename the folder, or the column in the job',
+    ]);
+  });
+
   test('raise no problem when they fit', () => {
     const binding: Binding = {
       inputs: [{ name: 'x', element: 'float32', rank: 1, columns: ['a'] }],

@@ -122,10 +122,10 @@ describe('what lies among the data', () => {
     await writeParquet(join(job.folder, 'outside', 'far.parquet'), 'SELECT 9 AS a, 0 AS b');
   });
 
-  test('links to files below the input are read, links to folders and other files are not', async () => {
+  test('links to files below the input are read, other files and links without a bearing on it are not', async () => {
     symlinkSync('_store/near.parquet', join(job.input, 'link.parquet'));
-    symlinkSync('../outside', join(job.input, 'folder'));
-    symlinkSync('.', join(job.input, 'loop'));
+    symlinkSync('../outside', join(job.input, '_folder'));
+    symlinkSync('.', join(job.input, '.loop'));
     mkdirSync(join(job.input, 'empty.parquet'));
     writeFileSync(join(job.input, 'notes.txt'), 'x');
     writeFileSync(join(job.input, '_SUCCESS'), '');
@@ -137,6 +137,9 @@ describe('what lies among the data', () => {
   test.each([
     ['a file outside the input', 'far.parquet', '../outside/far.parquet'],
     ['nothing', 'broken.parquet', 'nowhere.parquet'],
+    ['a folder', 'a=9', '../outside'],
+    ['a folder of the input', 'loop', '.'],
+    ['a folder that is away', 'a=9', '../unmounted'],
   ])(
     'a link to %s is refused by its name, and what was published stays',
     async (_to, name, target) => {

@@ -192,7 +192,7 @@ describe('folders that are refused', () => {
     ['a path separator', 'k=..%2F..%2Fetc', /path separator/],
     ['a path separator of Windows', 'k=a%5Cb', /path separator/],
     ['a separator in the name', 'a%2Fb=1', /path separator/],
-    ['NUL', 'k=a%00b', /separator|NUL/],
+    ['NUL', 'k=a%00b', /NUL character/],
     ['bytes that are not UTF-8', 'k=%FF', /not UTF-8/],
     ['one column twice', 'k=1/K=2', /given twice/],
   ])('%s', async (_what, folder, message) => {

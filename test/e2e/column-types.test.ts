@@ -1,0 +1,82 @@
+/** Kept columns whose types change from run to run. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type JobCase, makeCase } from '../job-case.js';
+import { query, writeParquet } from '../parquet.js';
+import { scoreline } from '../scoreline.js';
+
+describe('a kept column that changes its type from day to day', () => {
+  let job: JobCase;
+  const day = (n: number): string[] => ['--date', `2024-01-0${n}`];
+
+  beforeEach(async () => {
+    job = makeCase({
+      input: { path: 'in/d={date:yyyy-MM-dd}' },
+      output: { path: 'out', keep: ['k'] },
+    });
+    const types = ['INTEGER', 'BIGINT', 'BIGINT', 'VARCHAR'];
+    for (const [index, type] of types.entries())
+      await writeParquet(
+        join(job.input, `d=2024-01-0${index + 1}`, 'x.parquet'),
+        `SELECT 7::${type} AS k, 1::FLOAT AS a, 2::FLOAT AS b`,
+      );
+    expect((await job.run(...day(1))).exit).toBe(0);
+  });
+
+  test('is staged, not published, until a person says why; then it stops no more', async () => {
+    const { exit, stderr, report } = await job.run(...day(2));
+    expect(exit).toBe(3);
+    expect(stderr).toContain(
+      'output.keep "k": is BIGINT in d=2024-01-02 and INTEGER in d=2024-01-01, which stays published',
+    );
+    expect(report).toMatchObject({ outcome: 'staged', snapshot: 1 });
+    expect(job.files()).toEqual(['d=2024-01-01/case-00000.parquet']);
+
+    const refused = await scoreline(['publish', job.output, report.runId]);
+    expect([refused.exit, refused.stderr]).toEqual([3, expect.stringContaining('output.keep "k"')]);
+    const published = await scoreline(['publish', job.output, report.runId, '--because', 'wider']);
+    expect(published.exit).toBe(0);
+    expect((await job.run(...day(2))).report.outcome).toBe('unchanged');
+    expect((await job.run(...day(3))).exit).toBe(0);
+    expect((await job.run(...day(4))).stderr).toContain('output.keep "k": is VARCHAR');
+  });
+
+  test('is published where a run covers all days, with one type', async () => {
+    const { exit } = await job.run('--from', '2024-01-01', '--to', '2024-01-03');
+    expect(exit).toBe(0);
+    const types = await query(
+      `SELECT DISTINCT typeof(k) AS t FROM read_parquet(${job.published()}, union_by_name = true)`,
+    );
+    expect(types).toEqual([{ t: 'BIGINT' }]);
+    expect(
+      JSON.parse(readFileSync(join(job.output, 'current', 'manifest.json'), 'utf8')).units,
+    ).toHaveProperty('d=2024-01-03');
+  });
+
+  test('is told beside too many bad rows', async () => {
+    await writeParquet(
+      join(job.input, 'd=2024-01-02', 'y.parquet'),
+      `SELECT 7::BIGINT AS k, 'inf'::FLOAT AS a, 2::FLOAT AS b FROM range(20)`,
+    );
+    // The first run stops early; the second finds the part in the store, and stages it.
+    expect((await job.run(...day(2))).exit).toBe(3);
+    const { exit, stderr, report } = await job.run(...day(2));
+    expect([exit, stderr]).toEqual([
+      3,
+      expect.stringMatching(/quarantine\.max: 20 of 21.*output\.keep "k": is BIGINT/s),
+    ]);
+    expect((await scoreline(['publish', job.output, report.runId])).exit).toBe(3);
+  });
+
+  test('that only some days have is noted', async () => {
+    job.change({ output: { path: 'out', keep: ['k', 'a'] } });
+    expect((await job.run(...day(1))).exit).toBe(0);
+    job.change({ output: { path: 'out', keep: ['a'] } });
+    const { exit, report } = await job.run(...day(2));
+    expect([exit, report.notes]).toEqual([
+      0,
+      ['columns that only partitions which stay published have: k'],
+    ]);
+  });
+});
