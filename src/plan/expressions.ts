@@ -71,11 +71,20 @@ const REFUSED_FUNCTIONS = new Set([
   'version',
 ]);
 
+/** A function that DuckDB writes out as an expression over its parameters: `nullif` and `split_part` are such. */
+export interface Macro {
+  readonly parameters: readonly string[];
+  /** The parsed form of what it stands for, as that of an expression. */
+  readonly parsed: string;
+}
+
 /** What an expression may speak of. */
 export interface KnownNames {
   readonly columns: readonly string[];
   /** Whether DuckDB knows a function as scalar and its result as settled by its arguments. */
   readonly isDeterministic: (functionName: string) => boolean;
+  /** By name: a macro, for each number of parameters that it may have. */
+  readonly macros: ReadonlyMap<string, readonly Macro[]>;
 }
 
 /**
@@ -141,11 +150,41 @@ function checkColumn(names: unknown, where: string, { columns }: KnownNames): vo
   );
 }
 
-function checkFunction(name: string, where: string, { isDeterministic }: KnownNames): void {
-  if (REFUSED_FUNCTIONS.has(name) || !isDeterministic(name)) {
+function checkFunction(name: string, where: string, known: KnownNames): void {
+  const macros = known.macros.get(name);
+  const isAllowed =
+    macros === undefined
+      ? known.isDeterministic(name)
+      : macros.every((macro) => isHarmless(macro, where, without(name, known)));
+  if (REFUSED_FUNCTIONS.has(name) || !isAllowed) {
     throw new ScorelineError(
       'usage',
       `${where}: function ${shown(name)}() is not allowed: its result must depend on its arguments alone`,
     );
   }
+}
+
+/** What may be spoken of in a macro: not the function of its own name, of which the macro hides what it is. */
+function without(name: string, { columns, macros, isDeterministic }: KnownNames): KnownNames {
+  return {
+    columns,
+    macros: new Map([...macros].filter(([macro]) => macro !== name)),
+    isDeterministic: (other) => other !== name && isDeterministic(other),
+  };
+}
+
+/** Whether what a macro stands for could be written in its place; one that looks at no parameter tells of the session. */
+function isHarmless({ parameters, parsed }: Macro, where: string, known: KnownNames): boolean {
+  try {
+    checkExpression(parsed, where, { ...known, columns: parameters });
+  } catch (error) {
+    if (error instanceof ScorelineError) return false;
+    throw error;
+  }
+  return namesColumn(JSON.parse(parsed));
+}
+
+function namesColumn(node: unknown): boolean {
+  if (typeof node !== 'object' || node === null) return false;
+  return 'column_names' in node || Object.values(node).some(namesColumn);
 }

@@ -7,6 +7,7 @@ import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
+import type { Macro } from '../plan/expressions.js';
 import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
 import {
   type CheckExpression,
@@ -255,6 +256,7 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
   // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
   const { checkExpression, expressionStatement } = await import('../plan/expressions.js');
+  const macros = await macrosOf(database, expressionStatement);
   const deterministic = new Set(
     (
       await database.rows(
@@ -279,6 +281,7 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   checkExpression(String(parsed?.parsed), where, {
     columns: columns.map(({ name }) => name),
     isDeterministic: (name) => deterministic.has(name),
+    macros,
   });
   const row = columns
     .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
@@ -294,6 +297,24 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   } catch (error) {
     throw duckdbError(error, where, 'usage');
   }
+}
+
+/** DuckDB's own macros, by name: of them it does not say whether their results are settled by their arguments. */
+async function macrosOf(
+  database: Database,
+  statement: (expression: string) => string,
+): Promise<Map<string, Macro[]>> {
+  const rows = await database.rows(
+    'SELECT function_name AS name, to_json(parameters)::VARCHAR AS parameters, ' +
+      `json_serialize_sql(replace(${quoteText(statement('?'))}, '?', macro_definition))::VARCHAR AS parsed ` +
+      "FROM duckdb_functions() WHERE function_type = 'macro'",
+  );
+  const macros = new Map<string, Macro[]>();
+  for (const { name, parameters, parsed } of rows) {
+    const macro = { parameters: JSON.parse(String(parameters)), parsed: String(parsed) };
+    macros.set(String(name), [...(macros.get(String(name)) ?? []), macro]);
+  }
+  return macros;
 }
 
 /** Checks that no two rows of a unit that pass the filter have the same key, and that none lacks one. Throws `input`. */
