@@ -255,7 +255,9 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const { expression, where, columns } = ask;
   if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
   // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
-  const { checkExpression, expressionStatement } = await import('../plan/expressions.js');
+  const { checkCasts, checkExpression, expressionStatement } = await import(
+    '../plan/expressions.js'
+  );
   const macros = await macrosOf(database, expressionStatement);
   const deterministic = new Set(
     (
@@ -286,10 +288,9 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const row = columns
     .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
     .join(', ');
+  const statement = expressionStatement(expression, `(SELECT ${row})`);
   try {
-    const described = await database.rows(
-      `DESCRIBE SELECT (\n${expression}\n) AS verdict FROM (SELECT ${row})`,
-    );
+    const described = await database.rows(`DESCRIBE ${statement}`);
     const type = String(described[0]?.column_type);
     if (type !== 'BOOLEAN') {
       throw new ScorelineError('usage', `${where}: must be true or false, but its type is ${type}`);
@@ -297,6 +298,10 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   } catch (error) {
     throw duckdbError(error, where, 'usage');
   }
+  const [bound] = await database.rows(
+    `SELECT json_serialize_plan(${quoteText(statement)}, optimize := false)::VARCHAR AS plan`,
+  );
+  checkCasts(String(parsed?.parsed), String(bound?.plan), where);
 }
 
 /** DuckDB's own macros, by name: of them it does not say whether their results are settled by their arguments. */

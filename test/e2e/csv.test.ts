@@ -159,6 +159,20 @@ describe('a CSV file', () => {
     ]);
   });
 
+  test('is text to a filter, which is refused beside a number until the job says what it is', async () => {
+    const input = { path: 'in', where: 'c = 3' };
+    const job = makeCase({ input, output: { path: 'out', keep: ['c'] } });
+    write(job, 'x.csv', 'a,b,c\n1,1,2.7\n1,1,3\n1,1, 3 \n');
+    const refused = await job.run();
+    expect([refused.exit, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^.*input\.where: column "c" is text, but used as INTEGER: .*\n$/),
+    ]);
+    job.change({ input: { ...input, types: { c: 'DOUBLE' } } });
+    expect((await job.run()).report.ledger).toMatchObject({ scored: 1, quarantined: 1 });
+    expect(await published(job)).toMatchObject([{ c: 3 }]);
+  });
+
   test('with too many bad records stops the run before anything is scored', async () => {
     const job = makeCase({ ...sections, quarantine: { max: 0 } });
     write(job, 'x.csv', TEXT);
