@@ -6,9 +6,10 @@ import { ScorelineError, shown } from '../base/errors.js';
 import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
-import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
+import type { FileFacts } from '../plan/dataset.js';
 import type { Macro } from '../plan/expressions.js';
-import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { ModelFacts } from '../plan/signature.js';
+import { parquetSchemas } from './parquet-schema.js';
 import {
   type CheckExpression,
   type CheckKey,
@@ -148,7 +149,7 @@ async function describeTogether(
   const list = `[${files.map(({ absolute }) => quotePath(absolute)).join(', ')}]`;
   const counts = await rowCounts(database, list);
   const groups = await rowGroups(database, list);
-  const schemas = await schemasOf(database, list);
+  const schemas = await parquetSchemas(database, files);
   const answers: FileAnswer[] = [];
   for (const [index, { path, absolute }] of files.entries()) {
     const stamp = before[index]!;
@@ -211,43 +212,6 @@ async function rowGroups(
     else known.push(group);
   }
   return groups;
-}
-
-/** The schema of each file as DuckDB reads it; files whose footers declare the same columns are asked once. */
-async function schemasOf(
-  database: Database,
-  list: string,
-): Promise<Map<string, readonly SchemaColumn[]>> {
-  const declared = await database.rows(
-    'SELECT file_name, list(struct_pack(name, type, type_length, num_children, repetition_type, converted_type, scale, precision, ' +
-      `logical_type, duckdb_type) ORDER BY column_id)::VARCHAR AS columns, string_agg(name, chr(10)) FILTER (WHERE precision > 38) AS wide FROM parquet_schema(${list}) GROUP BY file_name`,
-  );
-  const byDeclaration = new Map<string, readonly SchemaColumn[]>();
-  const schemas = new Map<string, readonly SchemaColumn[]>();
-  for (const row of declared) {
-    const name = String(row.file_name);
-    const declaration = String(row.columns);
-    let schema = byDeclaration.get(declaration);
-    if (schema === undefined) {
-      const unreadable = new Set(String(row.wide ?? '').split('\n'));
-      schema = (await schemaOf(database, name)).map((column) =>
-        unreadable.has(column.name) ? { ...column, type: UNREADABLE_DECIMAL } : column,
-      );
-      byDeclaration.set(declaration, schema);
-    }
-    schemas.set(name, schema);
-  }
-  return schemas;
-}
-
-async function schemaOf(database: Database, absolute: string): Promise<SchemaColumn[]> {
-  const rows = await database.rows(
-    `DESCRIBE SELECT * FROM read_parquet(${quotePath(absolute)}, hive_partitioning = false)`,
-  );
-  return rows.map((row) => ({
-    name: String(row.column_name),
-    type: String(row.column_type),
-  }));
 }
 
 /** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */

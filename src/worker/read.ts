@@ -99,7 +99,7 @@ function isWhole(file: OrderFile): boolean {
 }
 
 /** Names that DuckDB gives to a row's place; a file with a column of that name cannot be placed. */
-const PLACE_COLUMNS = ['file_row_number', 'file_index', 'filename'];
+const PLACE_COLUMNS = ['file_row_number', 'file_index'];
 
 /** The column that says whether cast `index` of a segment failed in a row. */
 export function failedColumn(index: number): string {
@@ -145,6 +145,9 @@ export function segmentSql(
     const name = quoteName(column);
     return `${readTextSql(name, type)} AS ${name}`;
   });
+  for (const { name, type, nulls } of segment.columns) {
+    if (nulls === true) replaced.push(`CAST(NULL AS ${type}) AS ${quoteName(name)}`);
+  }
   const failed = casts.map(({ column, type }, index) => {
     const name = quoteName(column);
     return `, ${name} IS NOT NULL AND (${readTextSql(name, type)}) IS NULL AS ${failedColumn(index)}`;
