@@ -249,6 +249,29 @@ export function checkCasts(parsed: string, bound: string, where: string): void {
   });
 }
 
+const TYPE_IT = 'give it a type under input.types (if CSV files or folders give it), CAST it';
+
+/** DuckDB's refusal of text beside another type, and which columns of the expression are text; others as they are. */
+export function withTextColumns(
+  error: ScorelineError,
+  parsed: string,
+  columns: readonly { readonly name: string; readonly type: string }[],
+): ScorelineError {
+  if (!/VARCHAR.* an explicit cast is required/.test(error.message)) return error;
+  const texts = columns.filter(({ type }) => type === 'VARCHAR').map(({ name }) => name);
+  const used = new Set<string>();
+  forEachObject(JSON.parse(parsed), (node) => {
+    const names =
+      'column_names' in node && Array.isArray(node.column_names) ? node.column_names : [];
+    const name = String(names[0]).toLowerCase();
+    for (const text of texts) if (text.toLowerCase() === name) used.add(text);
+  });
+  if (used.size === 0) return error;
+  const named = [...used].map((name) => `"${shown(name)}"`).join(', ');
+  const message = `${error.message}; text is column ${named}: ${TYPE_IT}, or write what is beside it in quotes`;
+  return new ScorelineError(error.code, message, { cause: error });
+}
+
 function placeOf(location: number, { id }: z.infer<typeof typeSchema>): string {
   return `${location} ${id}`;
 }
@@ -272,10 +295,8 @@ function sayGuess(cast: BoundCast): string {
     return `${text} is text, but used as ${return_type.id}: write it without quotes, or CAST it`;
   }
   if (child.expression_class === 'BOUND_REF') {
-    return (
-      `column "${shown(child.alias)}" is text, but used as ${return_type.id}: give it a type under input.types ` +
-      `(if CSV files or folders give it), CAST it, or ${quoted}`
-    );
+    const name = shown(child.alias);
+    return `column "${name}" is text, but used as ${return_type.id}: ${TYPE_IT}, or ${quoted}`;
   }
   return `text is used as ${return_type.id}: CAST it, or ${quoted}`;
 }

@@ -219,7 +219,7 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const { expression, where, columns } = ask;
   if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
   // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
-  const { checkCasts, checkExpression, expressionStatement } = await import(
+  const { checkCasts, checkExpression, expressionStatement, withTextColumns } = await import(
     '../plan/expressions.js'
   );
   const macros = await macrosOf(database, expressionStatement);
@@ -260,7 +260,7 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
       throw new ScorelineError('usage', `${where}: must be true or false, but its type is ${type}`);
     }
   } catch (error) {
-    throw duckdbError(error, where, 'usage');
+    throw withTextColumns(duckdbError(error, where, 'usage'), String(parsed?.parsed), columns);
   }
   const [bound] = await database.rows(
     `SELECT json_serialize_plan(${quoteText(statement)}, optimize := false)::VARCHAR AS plan`,
