@@ -165,13 +165,22 @@ function partitionSql(value: string | null, type: string): string {
   // DuckDB rounds on the way from text to numbers: only what the type holds as it is may be cast.
   const scale = /^DECIMAL\(\d+,(\d+)\)$/.exec(type)?.[1] ?? (/INT/.test(type) ? '0' : undefined);
   const fraction = /\.(\d*?)0*$/.exec(value)?.[1]?.length ?? 0;
-  if (scale !== undefined && (fraction > Number(scale) || /e/i.test(value))) {
+  const isRounded = scale !== undefined && (fraction > Number(scale) || /e/i.test(value));
+  if (isRounded || dropsOfTime(value, type)) {
     throw new ScorelineError(
       'input',
       `partition value "${shown(value)}": is no ${type}, which input.types says`,
     );
   }
   return `CAST(${quoteText(value)} AS ${type})`;
+}
+
+/** Whether DuckDB would drop a part of a text on its way to a date or time: the time, an offset or what is neither. */
+function dropsOfTime(value: string, type: string): boolean {
+  if (type === 'DATE') return /^\s*\d+\D\d+\D\d+(?!\d)\s*\S/.test(value);
+  const offset = /:\d\d(?:\.\d+)?\s*(Z|[+-].*)$/i.exec(value)?.[1];
+  if (type === 'TIMESTAMP') return offset !== undefined;
+  return type === 'TIMESTAMPTZ' && !/^(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)$/i.test(offset ?? '');
 }
 
 /** A column to fetch: its expression over the columns of a segment, and the element type that carries it. */
