@@ -12,7 +12,13 @@ import { QUARANTINE_MESSAGES } from '../src/worker/quarantine.js';
 import { listFiles } from './job-case.js';
 import { makeFolder, ROOT, scoreline } from './scoreline.js';
 
-const PAGES = ['README.md', 'docs/first-steps.md', 'docs/operating.md', 'docs/regression-tests.md'];
+const PAGES = [
+  'README.md',
+  'docs/first-steps.md',
+  'docs/operating.md',
+  'docs/regression-tests.md',
+  'docs/job-file.md',
+];
 const PAGES_WITH_JOBS = ['README.md', 'docs/first-steps.md'];
 const text = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 

@@ -40,6 +40,7 @@ const ORDER = `
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts
+  plan/null-columns.ts
   plan/proposal.ts
   plan/date-template.ts
   plan/draft.ts
@@ -142,6 +143,7 @@ const ORDER = `
   worker/bisect.ts
   worker/infer.ts
   worker/trial.ts
+  worker/parquet-schema.ts
   worker/describe.ts
   worker/csv-scan.ts
   worker/csv.ts

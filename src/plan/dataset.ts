@@ -51,6 +51,8 @@ export interface Dataset {
 export interface SchemaColumn {
   readonly name: string;
   readonly type: string;
+  /** Of Parquet's null type: nothing but nulls, which are of any type. */
+  readonly nulls?: true;
 }
 
 /** What a worker found in a file's footer or, for CSV, in the file. */

@@ -11,9 +11,12 @@ import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 /** The table name that an expression is parsed against. */
 export const ROWS_TABLE = 'scoreline_rows';
 
-/** The statement to hand to `json_serialize_sql`: the line breaks end a comment that the expression may hold. */
-export function expressionStatement(expression: string): string {
-  return `SELECT (\n${expression}\n) FROM ${ROWS_TABLE}`;
+/**
+ * The statement to hand to `json_serialize_sql`, or with `rows` to `json_serialize_plan`: the line breaks end a comment
+ * that the expression may hold, and its places are the same in both.
+ */
+export function expressionStatement(expression: string, rows: string = ROWS_TABLE): string {
+  return `SELECT (\n${expression}\n) FROM ${rows}`;
 }
 
 const nodeSchema = z.looseObject({ class: z.string(), type: z.string() });
@@ -187,4 +190,119 @@ function isHarmless({ parameters, parsed }: Macro, where: string, known: KnownNa
 function namesColumn(node: unknown): boolean {
   if (typeof node !== 'object' || node === null) return false;
   return 'column_names' in node || Object.values(node).some(namesColumn);
+}
+
+const typeSchema = z.looseObject({ id: z.string() });
+
+/** A cast that the expression asks for. */
+const writtenCastSchema = z.looseObject({
+  class: z.literal('CAST'),
+  query_location: z.number(),
+  cast_type: typeSchema,
+});
+
+/** A cast as DuckDB bound it, whoever asked for it. */
+const boundCastSchema = z.object({
+  expression_class: z.literal('BOUND_CAST'),
+  query_location: z.number(),
+  child: z.looseObject({
+    expression_class: z.string(),
+    alias: z.string(),
+    return_type: typeSchema.optional(),
+    value: z.looseObject({ type: typeSchema, value: z.unknown().optional() }).optional(),
+  }),
+  return_type: typeSchema,
+});
+
+type BoundCast = z.infer<typeof boundCastSchema>;
+
+const planSchema = z.object({
+  error: z.literal(false),
+  plans: z.array(z.object({ expressions: z.array(z.unknown()) })).length(1),
+});
+
+const TEXTS = /^(?:VARCHAR|ENUM)$/;
+const NUMBERS = /^(?:U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL|BIGNUM|BOOLEAN)$/;
+const TIMES = /^(?:DATE|TIME.*)$/;
+
+/**
+ * Refuses text that DuckDB would take for a number or a truth value without being told to ('7.4' is 7 for it, and 'no' false),
+ * or for a time, but for literals. `parsed` is the expression as `checkExpression` takes it, `bound` the answer of
+ * `json_serialize_plan` for the same text. Throws `usage`.
+ */
+export function checkCasts(parsed: string, bound: string, where: string): void {
+  const plan = planSchema.safeParse(JSON.parse(bound));
+  if (!plan.success) throw new ScorelineError('usage', `${where}: its types cannot be checked`);
+  const written = new Set<string>();
+  forEachObject(JSON.parse(parsed), (node) => {
+    const cast = writtenCastSchema.safeParse(node);
+    if (cast.success) written.add(placeOf(cast.data.query_location, cast.data.cast_type));
+  });
+  forEachObject(plan.data.plans[0]!.expressions, (node) => {
+    if (!('expression_class' in node) || node.expression_class !== 'BOUND_CAST') return;
+    const cast = boundCastSchema.parse(node);
+    const { query_location, return_type } = cast;
+    // Typed literals (DATE '…', true) have no place, and neither have some casts of DuckDB's own, but not of constants.
+    const isPlaced = query_location <= Number.MAX_SAFE_INTEGER || isConstant(cast);
+    if (isPlaced && written.has(placeOf(query_location, return_type))) return;
+    if (isGuess(cast)) throw new ScorelineError('usage', `${where}: ${sayGuess(cast)}`);
+  });
+}
+
+const TYPE_IT = 'give it a type under input.types (if CSV files or folders give it), CAST it';
+
+/** DuckDB's refusal of text beside another type, and which columns of the expression are text; others as they are. */
+export function withTextColumns(
+  error: ScorelineError,
+  parsed: string,
+  columns: readonly { readonly name: string; readonly type: string }[],
+): ScorelineError {
+  if (!/VARCHAR.* an explicit cast is required/.test(error.message)) return error;
+  const texts = columns.filter(({ type }) => type === 'VARCHAR').map(({ name }) => name);
+  const used = new Set<string>();
+  forEachObject(JSON.parse(parsed), (node) => {
+    const names =
+      'column_names' in node && Array.isArray(node.column_names) ? node.column_names : [];
+    const name = String(names[0]).toLowerCase();
+    for (const text of texts) if (text.toLowerCase() === name) used.add(text);
+  });
+  if (used.size === 0) return error;
+  const named = [...used].map((name) => `"${shown(name)}"`).join(', ');
+  const message = `${error.message}; text is column ${named}: ${TYPE_IT}, or write what is beside it in quotes`;
+  return new ScorelineError(error.code, message, { cause: error });
+}
+
+function placeOf(location: number, { id }: z.infer<typeof typeSchema>): string {
+  return `${location} ${id}`;
+}
+
+function isConstant({ child }: BoundCast): boolean {
+  return child.expression_class === 'BOUND_CONSTANT';
+}
+
+function isGuess(cast: BoundCast): boolean {
+  const from = cast.child.return_type ?? cast.child.value?.type;
+  const to = cast.return_type.id;
+  if (from === undefined || !TEXTS.test(from.id)) return false;
+  return NUMBERS.test(to) || (TIMES.test(to) && !isConstant(cast));
+}
+
+function sayGuess(cast: BoundCast): string {
+  const { child, return_type } = cast;
+  const quoted = 'write what is beside it in quotes';
+  if (isConstant(cast)) {
+    const text = shown(`'${String(child.value?.value)}'`, 40);
+    return `${text} is text, but used as ${return_type.id}: write it without quotes, or CAST it`;
+  }
+  if (child.expression_class === 'BOUND_REF') {
+    const name = shown(child.alias);
+    return `column "${name}" is text, but used as ${return_type.id}: ${TYPE_IT}, or ${quoted}`;
+  }
+  return `text is used as ${return_type.id}: CAST it, or ${quoted}`;
+}
+
+function forEachObject(node: unknown, visit: (node: object) => void): void {
+  if (typeof node !== 'object' || node === null) return;
+  visit(node);
+  for (const child of Object.values(node)) forEachObject(child, visit);
 }

@@ -27,6 +27,7 @@ const SQL_TYPES = [
   'VARCHAR',
   'DATE',
   'TIMESTAMP',
+  'TIMESTAMPTZ',
 ];
 
 const READY = 'the name of a file, without a folder';

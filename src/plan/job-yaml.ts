@@ -30,6 +30,8 @@ interface YamlText {
   readonly problems: readonly YamlProblem[];
   /** The line of a value, or of the nearest enclosing one where the value itself is not there. */
   lineOf(path: JobPath): number;
+  /** A number or truth value as it is written; undefined for others, and where there is none. */
+  sourceOf(path: JobPath): string | undefined;
 }
 
 /** The largest text that is read. */
@@ -44,6 +46,7 @@ interface Reading {
   readonly document: Document.Parsed;
   readonly problems: YamlProblem[];
   readonly lines: Map<string, number>;
+  readonly sources: Map<string, string>;
   lineAt(node: unknown): number;
   values: number;
   aliases: number;
@@ -95,6 +98,7 @@ function readDocument(document: Document.Parsed, lineCounter: LineCounter): Yaml
     document,
     problems: [],
     lines: new Map(),
+    sources: new Map(),
     lineAt: (node) => {
       const start = isNode(node) ? node.range?.[0] : undefined;
       return start === undefined ? 1 : Math.max(1, lineCounter.linePos(start).line);
@@ -114,6 +118,7 @@ function readDocument(document: Document.Parsed, lineCounter: LineCounter): Yaml
       }
       return 1;
     },
+    sourceOf: (path) => reading.sources.get(pathId(path)),
   };
 }
 
@@ -125,7 +130,13 @@ function readNode(reading: Reading, node: unknown, path: JobPath): unknown {
   if (path.length > MAX_DEPTH) {
     return refuseOnce(reading, node, `nested deeper than ${MAX_DEPTH} levels`);
   }
-  if (isScalar(node)) return node.value;
+  if (isScalar(node)) {
+    const { value, source } = node;
+    if ((typeof value === 'number' || typeof value === 'boolean') && source !== undefined) {
+      reading.sources.set(pathId(path), source);
+    }
+    return value;
+  }
   if (isMap(node)) return readMap(reading, node.items, path);
   if (isSeq(node)) {
     return node.items.map((element, index) => {
@@ -231,7 +242,7 @@ function pathId(path: JobPath): string {
 }
 
 function failed(problems: readonly YamlProblem[]): YamlText {
-  return { value: undefined, problems, lineOf: () => 1 };
+  return { value: undefined, problems, lineOf: () => 1, sourceOf: () => undefined };
 }
 
 /** The parser's complaint in one line, without the text around it. */

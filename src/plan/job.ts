@@ -124,14 +124,21 @@ export function parseJob(
     throw invalid([{ line, said: `${at(line)}${found}; expected a map of keys (${keys})` }]);
   }
   const { settings, complaints } = applyOverrides(root, overrides);
-  const checked = check(root);
+  const settingOf = (path: JobPath) =>
+    settings.findLast((s) => s.path.every((step, i) => step === path[i]));
+  const checked = check(root, (path) => {
+    const setting = settingOf(path);
+    return setting === undefined
+      ? yaml.sourceOf(path)
+      : setting.sourceOf(path.slice(setting.path.length));
+  });
   if ('job' in checked && complaints.length === 0) {
     const place = { file: resolve(file), baseDir: dirname(resolve(file)) };
     return toJob(checked.job, place, root);
   }
   const findings = 'job' in checked ? [] : checked.findings;
   const messages = findings.map(({ path, said }) => {
-    const setting = settings.findLast((s) => s.path.every((step, i) => step === path[i]));
+    const setting = settingOf(path);
     if (setting !== undefined) return { line: AFTER_THE_FILE, said: `${setting.name}: ${said}` };
     const line = yaml.lineOf(path);
     return { line, said: at(line) + said };
@@ -141,7 +148,7 @@ export function parseJob(
 
 /** Checks a job that was put together from arguments; messages name the key only. */
 export function jobFromObject(value: unknown, { baseDir }: { readonly baseDir: string }): Job {
-  const checked = check(value);
+  const checked = check(value, () => undefined);
   if ('job' in checked) {
     return toJob(checked.job, { file: undefined, baseDir: resolve(baseDir) }, value);
   }
@@ -194,13 +201,21 @@ interface Finding {
   readonly said: string;
 }
 
+/** A number or truth value as it is written in a text. */
+type SourceOf = (path: JobPath) => string | undefined;
+
 /** Applies the schema. */
-function check(value: unknown): { job: CheckedJob } | { findings: Finding[] } {
+function check(value: unknown, sourceOf: SourceOf): { job: CheckedJob } | { findings: Finding[] } {
   const reserved = reservedKeys(value, []);
   const result = jobFileSchema.safeParse(value);
   if (result.success && reserved.length === 0) return { job: result.data };
   const issues = result.success ? [] : result.error.issues;
-  return { findings: [...reserved, ...issues.flatMap((issue) => findingsOf(issue, value, []))] };
+  return {
+    findings: [
+      ...reserved,
+      ...issues.flatMap((issue) => findingsOf(issue, { root: value, sourceOf }, [])),
+    ],
+  };
 }
 
 /** The schema library drops the key `__proto__` without a word; nobody's column may vanish so. */
@@ -214,7 +229,11 @@ function reservedKeys(value: unknown, path: JobPath): Finding[] {
 }
 
 /** The words for an issue of the schema. */
-function findingsOf(issue: z.core.$ZodIssue, root: unknown, above: JobPath): Finding[] {
+function findingsOf(
+  issue: z.core.$ZodIssue,
+  text: { readonly root: unknown; readonly sourceOf: SourceOf },
+  above: JobPath,
+): Finding[] {
   const path = [...above, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ path: [...path, key], said: sayUnknown([...path, key]) }));
@@ -222,7 +241,7 @@ function findingsOf(issue: z.core.$ZodIssue, root: unknown, above: JobPath): Fin
   if (issue.code === 'invalid_union') {
     // An alternative of the right kind: only what is inside it is wrong.
     const near = issue.errors.find((inner) => inner.every((one) => one.path.length > 0));
-    if (near !== undefined) return near.flatMap((inner) => findingsOf(inner, root, path));
+    if (near !== undefined) return near.flatMap((inner) => findingsOf(inner, text, path));
   }
   const key = path.length > 0 ? `${sayPath(path)}: ` : '';
   if (issue.code === 'custom' && issue.params?.whole === true) {
@@ -232,18 +251,22 @@ function findingsOf(issue: z.core.$ZodIssue, root: unknown, above: JobPath): Fin
     const expected = issue.issues[0]?.message ?? 'another name';
     return [{ path, said: `${key}this name is not allowed; expected ${expected}` }];
   }
-  const value = valueAt(root, path);
+  const value = valueAt(text.root, path);
   if (value === undefined) return [{ path, said: `${key}is missing; expected ${issue.message}` }];
-  const hint = hintFor(issue, value, path);
-  return [
-    { path, said: `${key}${sayValue(value)} is not allowed; expected ${issue.message}${hint}` },
-  ];
+  const source = typeof value === 'string' ? undefined : text.sourceOf(path);
+  const written = source === undefined ? sayValue(value) : shown(source, 80);
+  const hint = hintFor(issue, { value, source }, path);
+  return [{ path, said: `${key}${written} is not allowed; expected ${issue.message}${hint}` }];
 }
 
 /** What may have been meant by a value that is not allowed. */
-function hintFor(issue: z.core.$ZodIssue, value: unknown, path: JobPath): string {
+function hintFor(
+  issue: z.core.$ZodIssue,
+  { value, source }: { readonly value: unknown; readonly source: string | undefined },
+  path: JobPath,
+): string {
   if (issue.code === 'invalid_type' && issue.expected === 'string' && typeof value !== 'object') {
-    return `; in quotes it is text: ${sayValue(String(value))}`;
+    return `; in quotes it is text: ${sayValue(source ?? String(value))}`;
   }
   if (typeof value !== 'string' || value.length > 60) return '';
   const schema = schemaAt(path);
@@ -283,6 +306,7 @@ function valueAt(root: unknown, path: JobPath): unknown {
 interface Setting {
   readonly path: JobPath;
   readonly name: string;
+  readonly sourceOf: SourceOf;
 }
 
 /** Sets the values of `--set key.path=value` in `root`, one after the other. */
@@ -300,8 +324,10 @@ function applyOverrides(
       continue;
     }
     const path = overridePath(override.slice(0, equals).trim());
-    const problem = setAt(root, path, override.slice(equals + 1));
-    if (problem === undefined) settings.push({ path, name });
+    const text = override.slice(equals + 1);
+    const problem = setAt(root, path, text);
+    const sourceOf = (within: JobPath) => readYaml(text).sourceOf(within);
+    if (problem === undefined) settings.push({ path, name, sourceOf });
     else complaints.push(`${name}: ${problem}`);
   }
   return { settings, complaints };

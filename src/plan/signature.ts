@@ -280,6 +280,8 @@ export interface ColumnSource {
   readonly partition: boolean;
   /** Its value is written as text, in a folder's name or a CSV file: `type` is what the job says it is, else VARCHAR. */
   readonly written: boolean;
+  /** It holds nothing but nulls, which are of any type. */
+  readonly nulls?: true;
 }
 
 /** The type that a job gives to a column that is stored as text. */
@@ -301,11 +303,12 @@ export function columnsOfFile(
 ): ColumnSource[] {
   const typeOf = (name: string): string =>
     types.find(({ column }) => column === name)?.type ?? 'VARCHAR';
-  const own = schema.map(({ name, type }) => ({
+  const own = schema.map(({ name, type, nulls }) => ({
     name,
     type: csv ? typeOf(name) : type,
     partition: false,
     written: csv,
+    ...(nulls === undefined ? {} : { nulls }),
   }));
   for (const { name } of partition) {
     const twin = own.find((column) => column.name.toLowerCase() === name.toLowerCase());
@@ -385,7 +388,8 @@ function expectation({ element, list }: InputBinding): string {
 /** How a column of a file or partition feeds an input: what is written as text may be read as a value. */
 export function castFor(column: ColumnSource, element: TensorElement): CastKind | undefined {
   if (column.written && column.type === 'VARCHAR' && element !== 'utf8') return 'text';
-  return castKind(column.type, element);
+  // Nulls may feed what values of their type could not.
+  return castKind(column.type, element) ?? (column.nulls === true ? 'sql' : undefined);
 }
 
 /**

@@ -18,7 +18,7 @@ import { askPatiently, type Pool, WorkerDied } from './pool.js';
 import type { Output } from './store.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 5;
+const CACHE_FORMAT = 6;
 
 interface CachedFile {
   readonly stamp: string;

@@ -16,6 +16,7 @@ import {
 import { chooseEngine } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
+import { settleNullColumns } from '../plan/null-columns.js';
 import {
   batchRowsFor,
   type KeptColumn,
@@ -116,11 +117,12 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     }),
   ]);
   await cache.save();
+  const facts = settleNullColumns(descriptions.facts);
   const binding = bindModel(model, {
     features: job.features,
     columns: job.output.columns,
     shownAs: shownModel,
-    listColumns: listColumns(descriptions.facts),
+    listColumns: listColumns(facts),
   });
   refuseTwins(
     binding.outputs.map(({ column }) => column),
@@ -132,7 +134,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     if (errors === undefined) badUnits.set(unit, [error]);
     else errors.push(error);
   };
-  const checked = checkSchemas(job, dataset, descriptions.facts, (columns) =>
+  const checked = checkSchemas(job, dataset, facts, (columns) =>
     columnProblems(columns, binding, [
       ...job.output.keep,
       ...(job.input.key === undefined ? [] : [job.input.key]),
@@ -171,7 +173,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
   if (job.run.engine === 'trees')
     chooseEngine('trees', 0, { model, shownModel, scoring, publishing });
   const good = dataset.files.filter(({ unit }) => !badUnits.has(unit));
-  const units = makePlan(good, descriptions.facts, scoring, publishing);
+  const units = makePlan(good, facts, scoring, publishing);
   return {
     job,
     dataset,

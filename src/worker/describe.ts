@@ -6,9 +6,10 @@ import { ScorelineError, shown } from '../base/errors.js';
 import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
-import type { FileFacts, SchemaColumn } from '../plan/dataset.js';
+import type { FileFacts } from '../plan/dataset.js';
 import type { Macro } from '../plan/expressions.js';
-import { type ModelFacts, UNREADABLE_DECIMAL } from '../plan/signature.js';
+import type { ModelFacts } from '../plan/signature.js';
+import { parquetSchemas } from './parquet-schema.js';
 import {
   type CheckExpression,
   type CheckKey,
@@ -148,7 +149,7 @@ async function describeTogether(
   const list = `[${files.map(({ absolute }) => quotePath(absolute)).join(', ')}]`;
   const counts = await rowCounts(database, list);
   const groups = await rowGroups(database, list);
-  const schemas = await schemasOf(database, list);
+  const schemas = await parquetSchemas(database, files);
   const answers: FileAnswer[] = [];
   for (const [index, { path, absolute }] of files.entries()) {
     const stamp = before[index]!;
@@ -213,57 +214,13 @@ async function rowGroups(
   return groups;
 }
 
-/** The schema of each file as DuckDB reads it; files whose footers declare the same columns are asked once. */
-async function schemasOf(
-  database: Database,
-  list: string,
-): Promise<Map<string, readonly SchemaColumn[]>> {
-  const declared = await database.rows(
-    'SELECT file_name, list(struct_pack(name, type, type_length, num_children, repetition_type, converted_type, scale, precision, ' +
-      `logical_type, duckdb_type) ORDER BY column_id)::VARCHAR AS columns, string_agg(name, chr(10)) FILTER (WHERE precision > 38) AS wide FROM parquet_schema(${list}) GROUP BY file_name`,
-  );
-  const byDeclaration = new Map<string, readonly SchemaColumn[]>();
-  const schemas = new Map<string, readonly SchemaColumn[]>();
-  for (const row of declared) {
-    const name = String(row.file_name);
-    const declaration = String(row.columns);
-    let schema = byDeclaration.get(declaration);
-    if (schema === undefined) {
-      const unreadable = new Set(String(row.wide ?? '').split('\n'));
-      schema = (await schemaOf(database, name)).map((column) =>
-        unreadable.has(column.name) ? { ...column, type: UNREADABLE_DECIMAL } : column,
-      );
-      byDeclaration.set(declaration, schema);
-    }
-    schemas.set(name, schema);
-  }
-  return schemas;
-}
-
-async function schemaOf(database: Database, absolute: string): Promise<SchemaColumn[]> {
-  const rows = await database.rows(
-    `DESCRIBE SELECT * FROM read_parquet(${quotePath(absolute)}, hive_partitioning = false)`,
-  );
-  return rows.map((row) => ({
-    name: String(row.column_name),
-    type: String(row.column_type),
-  }));
-}
-
 /** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */
 export async function checkExpressionText(database: Database, ask: CheckExpression): Promise<void> {
   const { expression, where, columns } = ask;
   if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
   // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
-  const { checkExpression, expressionStatement } = await import('../plan/expressions.js');
-  const macros = await macrosOf(database, expressionStatement);
-  const deterministic = new Set(
-    (
-      await database.rows(
-        "SELECT function_name AS name FROM duckdb_functions() WHERE function_type = 'scalar' " +
-          "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT')",
-      )
-    ).map((row) => String(row.name)),
+  const { checkCasts, checkExpression, expressionStatement, withTextColumns } = await import(
+    '../plan/expressions.js'
   );
   const [parsed] = await database.rows(
     `SELECT json_serialize_sql(${quoteText(expressionStatement(expression))})::VARCHAR AS parsed`,
@@ -278,6 +235,10 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   ) {
     throw new ScorelineError('usage', `${where}: its parentheses do not match`);
   }
+  // To list all functions takes longer than the rest, and most filters call none.
+  const { deterministic, macros } = String(parsed?.parsed).includes('"class":"FUNCTION"')
+    ? await functionsOf(database, expressionStatement)
+    : NO_FUNCTIONS;
   checkExpression(String(parsed?.parsed), where, {
     columns: columns.map(({ name }) => name),
     isDeterministic: (name) => deterministic.has(name),
@@ -286,24 +247,39 @@ export async function checkExpressionText(database: Database, ask: CheckExpressi
   const row = columns
     .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
     .join(', ');
+  const statement = expressionStatement(expression, `(SELECT ${row})`);
   try {
-    const described = await database.rows(
-      `DESCRIBE SELECT (\n${expression}\n) AS verdict FROM (SELECT ${row})`,
-    );
+    const described = await database.rows(`DESCRIBE ${statement}`);
     const type = String(described[0]?.column_type);
     if (type !== 'BOOLEAN') {
       throw new ScorelineError('usage', `${where}: must be true or false, but its type is ${type}`);
     }
   } catch (error) {
-    throw duckdbError(error, where, 'usage');
+    throw withTextColumns(duckdbError(error, where, 'usage'), String(parsed?.parsed), columns);
   }
+  const [bound] = await database.rows(
+    `SELECT json_serialize_plan(${quoteText(statement)}, optimize := false)::VARCHAR AS plan`,
+  );
+  checkCasts(String(parsed?.parsed), String(bound?.plan), where);
 }
 
-/** DuckDB's own macros, by name: of them it does not say whether their results are settled by their arguments. */
-async function macrosOf(
+/** What an expression may call: scalar functions whose results are settled by their arguments, and macros by name. */
+interface Functions {
+  readonly deterministic: ReadonlySet<string>;
+  readonly macros: ReadonlyMap<string, readonly Macro[]>;
+}
+
+const NO_FUNCTIONS: Functions = { deterministic: new Set(), macros: new Map() };
+
+async function functionsOf(
   database: Database,
   statement: (expression: string) => string,
-): Promise<Map<string, Macro[]>> {
+): Promise<Functions> {
+  const functions = await database.rows(
+    "SELECT function_name AS name FROM duckdb_functions() WHERE function_type = 'scalar' " +
+      "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT')",
+  );
+  // Of macros DuckDB does not say whether their results are settled by their arguments.
   const rows = await database.rows(
     'SELECT function_name AS name, to_json(parameters)::VARCHAR AS parameters, ' +
       `json_serialize_sql(replace(${quoteText(statement('?'))}, '?', macro_definition))::VARCHAR AS parsed ` +
@@ -314,7 +290,7 @@ async function macrosOf(
     const macro = { parameters: JSON.parse(String(parameters)), parsed: String(parsed) };
     macros.set(String(name), [...(macros.get(String(name)) ?? []), macro]);
   }
-  return macros;
+  return { deterministic: new Set(functions.map(({ name }) => String(name))), macros };
 }
 
 /** Checks that no two rows of a unit that pass the filter have the same key, and that none lacks one. Throws `input`. */
@@ -366,10 +342,11 @@ export async function checkKeyUnique(database: Database, ask: CheckKey): Promise
     await checkUnchanged(files);
     if (unique) return;
     const twins = await database.rows(
-      `SELECT key::VARCHAR AS key, count(*) AS n FROM ${rows} GROUP BY ALL HAVING n > 1 ORDER BY n DESC, key LIMIT 3`,
+      // Grouped as keys: 0 and -0 are one, and two as text.
+      `SELECT min(key::VARCHAR) AS text, count(*) AS n FROM ${rows} GROUP BY key HAVING n > 1 ORDER BY n DESC, text LIMIT 3`,
     );
     const examples = twins
-      .map((twin) => `${shown(String(twin.key), 40)} (${twin.n} times)`)
+      .map((twin) => `${shown(String(twin.text), 40)} (${twin.n} times)`)
       .join(', ');
     throw new ScorelineError('input', `${subject} is not unique: ${examples}`);
   } catch (error) {

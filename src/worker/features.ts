@@ -17,7 +17,7 @@ import { FLOAT16_NAN, float16Numbers, float16Of } from '../base/float16.js';
 import type { TensorElement } from '../base/onnx.js';
 import { type ColumnSource, columnProblems, type InputBinding } from '../plan/signature.js';
 import { type Cast, type Conversion, castSql, listCastSql } from './casts.js';
-import type { QuarantineReason } from './quarantine.js';
+import type { BadRow, QuarantineReason } from './quarantine.js';
 import { type FetchColumn, failedColumn, type Segment } from './read.js';
 
 /** One feature: where its values are among the fetched columns, and where the flags that SQL computed for it. */
@@ -44,7 +44,11 @@ export interface FeaturesPlan {
   readonly fetch: readonly FetchColumn[];
   readonly features: readonly FeaturePlan[];
   /** Columns whose text cannot be read in some rows, and the fetched column that says in which. */
-  readonly casts: readonly { readonly column: string; readonly failed: number }[];
+  readonly casts: readonly {
+    readonly column: string;
+    readonly failed: number;
+    readonly detail?: string;
+  }[];
   /** The fetched column that names a row to its sample, and its element type. */
   readonly rowKey?: { readonly index: number; readonly element: 'int64' | 'uint64' } | undefined;
 }
@@ -79,12 +83,16 @@ export function planFeatures(segment: Segment, inputs: readonly InputBinding[]):
       };
     }),
   );
-  const casts = segment.casts.map(({ column }, index) => ({
+  const casts = segment.casts.map(({ column, type }, index) => ({
     column,
     failed: add(failedColumn(index), 'bool'),
+    ...(type === 'TIMESTAMP' && { detail: NO_TIMESTAMP }),
   }));
   return { fetch, features, casts };
 }
+
+/** What may be wrong with a text that is no TIMESTAMP. */
+const NO_TIMESTAMP = 'with a UTC offset it is a TIMESTAMPTZ (input.types)';
 
 type Fetched = Pick<FeaturePlan, 'value' | 'fetched' | 'conversion' | 'failed' | 'lossy' | 'list'>;
 
@@ -130,11 +138,7 @@ export interface FeatureBatch {
    */
   readonly batch: RecordBatch;
   /** The rows that cannot be scored, in order. */
-  readonly bad: readonly {
-    readonly row: number;
-    readonly reason: QuarantineReason;
-    readonly column: string;
-  }[];
+  readonly bad: readonly BadRow[];
 }
 
 /** Converts a batch, into arrays of the arena. Adds to `lossyCasts`, by column, how many values a cast has changed. */
@@ -145,18 +149,16 @@ export function toFeatures(
   lossyCasts: Map<string, number>,
   arena: Arena,
 ): FeatureBatch {
-  const bad = new Map<number, { reason: QuarantineReason; column: string }>();
+  const bad = new Map<number, Omit<BadRow, 'row'>>();
   const blame = (
     row: number,
     reason: QuarantineReason,
-    { column }: Pick<FeaturePlan, 'column'>,
+    { column, detail }: Pick<BadRow, 'column' | 'detail'>,
   ): void => {
-    if (!bad.has(row)) bad.set(row, { reason, column });
+    if (!bad.has(row)) bad.set(row, { reason, column, ...(detail !== undefined && { detail }) });
   };
-  for (const { column, failed } of plan.casts) {
-    eachTrue(columnOf(source, failed, 'bool'), rows, (row) =>
-      blame(row, 'cast_failed', { column }),
-    );
+  for (const cast of plan.casts) {
+    eachTrue(columnOf(source, cast.failed, 'bool'), rows, (row) => blame(row, 'cast_failed', cast));
   }
   const columns = plan.features.map((feature) => {
     const fetched = columnOf(source, feature.value, feature.fetched);

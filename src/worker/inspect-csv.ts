@@ -126,7 +126,11 @@ const TYPES: readonly (readonly [type: string, pattern: RegExp])[] = [
   ['DOUBLE', /^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i],
   ['BOOLEAN', /^(?:true|false)$/i],
   ['DATE', /^\d{4}-\d\d-\d\d$/],
-  ['TIMESTAMP', /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?Z?$/],
+  ['TIMESTAMP', /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?$/],
+  [
+    'TIMESTAMPTZ',
+    /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)$/,
+  ],
 ];
 
 /** The type that all values of a column have; undefined for text. */

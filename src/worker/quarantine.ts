@@ -17,7 +17,7 @@ export interface BadRow {
   readonly reason: QuarantineReason;
   /** The input or prediction column to blame; '' where it is none in particular. */
   readonly column: string;
-  /** What the model said, where it failed on the row. */
+  /** What the model said, where it failed on the row; or what may be wrong with the value. */
   readonly detail?: string;
 }
 

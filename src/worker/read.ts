@@ -99,7 +99,7 @@ function isWhole(file: OrderFile): boolean {
 }
 
 /** Names that DuckDB gives to a row's place; a file with a column of that name cannot be placed. */
-const PLACE_COLUMNS = ['file_row_number', 'file_index', 'filename'];
+const PLACE_COLUMNS = ['file_row_number', 'file_index'];
 
 /** The column that says whether cast `index` of a segment failed in a row. */
 export function failedColumn(index: number): string {
@@ -145,6 +145,9 @@ export function segmentSql(
     const name = quoteName(column);
     return `${readTextSql(name, type)} AS ${name}`;
   });
+  for (const { name, type, nulls } of segment.columns) {
+    if (nulls === true) replaced.push(`CAST(NULL AS ${type}) AS ${quoteName(name)}`);
+  }
   const failed = casts.map(({ column, type }, index) => {
     const name = quoteName(column);
     return `, ${name} IS NOT NULL AND (${readTextSql(name, type)}) IS NULL AS ${failedColumn(index)}`;
@@ -162,13 +165,22 @@ function partitionSql(value: string | null, type: string): string {
   // DuckDB rounds on the way from text to numbers: only what the type holds as it is may be cast.
   const scale = /^DECIMAL\(\d+,(\d+)\)$/.exec(type)?.[1] ?? (/INT/.test(type) ? '0' : undefined);
   const fraction = /\.(\d*?)0*$/.exec(value)?.[1]?.length ?? 0;
-  if (scale !== undefined && (fraction > Number(scale) || /e/i.test(value))) {
+  const isRounded = scale !== undefined && (fraction > Number(scale) || /e/i.test(value));
+  if (isRounded || dropsOfTime(value, type)) {
     throw new ScorelineError(
       'input',
       `partition value "${shown(value)}": is no ${type}, which input.types says`,
     );
   }
   return `CAST(${quoteText(value)} AS ${type})`;
+}
+
+/** Whether DuckDB would drop a part of a text on its way to a date or time: the time, an offset or what is neither. */
+function dropsOfTime(value: string, type: string): boolean {
+  if (type === 'DATE') return /^\s*\d+\D\d+\D\d+(?!\d)\s*\S/.test(value);
+  const offset = /:\d\d(?:\.\d+)?\s*(Z|[+-].*)$/i.exec(value)?.[1];
+  if (type === 'TIMESTAMP') return offset !== undefined;
+  return type === 'TIMESTAMPTZ' && !/^(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)$/i.test(offset ?? '');
 }
 
 /** A column to fetch: its expression over the columns of a segment, and the element type that carries it. */

@@ -2,7 +2,9 @@
 
 const SIGN = '[+-]?';
 const FLOAT = `${SIGN}([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?`;
-const TIME = '[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?';
+const TIME = '[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,6})?)?';
+/** Up to 15:59, as PostgreSQL has it: DuckDB takes any number for hours and minutes. */
+const OFFSET = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)';
 const DATE = '[0-9]{4}-[0-9]{2}-[0-9]{2}';
 
 /** SQL that reads the text `x` as a value of a type; NULL where it is none, or none that the type holds unchanged. */
@@ -30,7 +32,14 @@ export function readTextSql(x: string, type: string): string {
     case 'DATE':
       return when(DATE);
     case 'TIMESTAMP':
-      return when(`${DATE}(${TIME})?`);
+      // DuckDB drops an offset here, which only of UTC changes nothing.
+      return when(`${DATE}(${TIME}Z?)?`);
+    case 'TIMESTAMPTZ':
+      // Behind minutes DuckDB takes no offset.
+      return when(
+        `${DATE}${TIME}${OFFSET}`,
+        `TRY_CAST(regexp_replace(${x}, '^(.{16})([Z+-])', '\\1:00\\2') AS TIMESTAMPTZ)`,
+      );
     default:
       return when(`${SIGN}[0-9]+`);
   }

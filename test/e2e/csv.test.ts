@@ -159,6 +159,58 @@ describe('a CSV file', () => {
     ]);
   });
 
+  test('is text to a filter, which is refused beside a number until the job says what it is', async () => {
+    const input = { path: 'in', where: 'c = 3' };
+    const job = makeCase({ input, output: { path: 'out', keep: ['c'] } });
+    write(job, 'x.csv', 'a,b,c\n1,1,2.7\n1,1,3\n1,1, 3 \n');
+    const refused = await job.run();
+    expect([refused.exit, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^.*input\.where: column "c" is text, but used as INTEGER: .*\n$/),
+    ]);
+    job.change({ input: { ...input, types: { c: 'DOUBLE' } } });
+    expect((await job.run()).report.ledger).toMatchObject({ scored: 1, quarantined: 1 });
+    expect(await published(job)).toMatchObject([{ c: 3 }]);
+  });
+
+  test('with times keeps their moments: an offset needs TIMESTAMPTZ, and an impossible one is none', async () => {
+    const offsets = ['', 'Z', '+02', '-05:00', '+99', '+02:75'];
+    const rows = offsets.map((offset, i) => `2020-01-01 00:00:00${offset},${i},0`);
+    const outcome = async (type: string) => {
+      const job = makeCase({
+        input: { path: 'in', types: { t: type } },
+        output: { path: 'out', keep: ['t'], columns: { y: 'y' } },
+        quarantine: { max: '100%' },
+      });
+      write(job, 'x.csv', `t,a,b\n${rows.join('\n')}\n`);
+      expect(await job.run()).toMatchObject({ exit: 0 });
+      const kept = await query(
+        `SELECT CAST(t AS VARCHAR) AS t, y FROM read_parquet(${job.published()})`,
+      );
+      const aside = await query(
+        `SELECT * FROM read_parquet(${job.published('quarantine')}) ORDER BY scoreline_row`,
+      );
+      return { kept, aside };
+    };
+    const plain = await outcome('TIMESTAMP');
+    expect(plain.kept).toEqual([
+      { t: '2020-01-01 00:00:00', y: 1 },
+      { t: '2020-01-01 00:00:00', y: 3 },
+    ]);
+    expect(plain.aside.map(({ t }) => String(t).slice(19))).toEqual(offsets.slice(2));
+    for (const row of plain.aside) {
+      expect(row).toMatchObject({ scoreline_reason: 'cast_failed', scoreline_column: 't' });
+      expect(row.scoreline_message).toMatch(/: with a UTC offset it is a TIMESTAMPTZ/);
+    }
+    const zoned = await outcome('timestamptz');
+    expect(zoned.kept).toEqual([
+      { t: '2020-01-01 00:00:00+00', y: 3 },
+      { t: '2019-12-31 22:00:00+00', y: 5 },
+      { t: '2020-01-01 05:00:00+00', y: 7 },
+    ]);
+    expect(zoned.aside.map(({ t }) => String(t).slice(19))).toEqual(['', '+99', '+02:75']);
+  });
+
   test('with too many bad records stops the run before anything is scored', async () => {
     const job = makeCase({ ...sections, quarantine: { max: 0 } });
     write(job, 'x.csv', TEXT);

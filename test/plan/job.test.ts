@@ -251,6 +251,23 @@ run:
     ]);
   });
 
+  test('about a name without quotes shows it as it is written, not as YAML reads it', () => {
+    const text = `${MINIMAL}features: [007, 1e3, 0x1F, +5, True, a]\n`;
+    const written = ['007', '1e3', '0x1F', '+5', 'True'];
+    expect(errors(text)).toEqual(
+      written.map(
+        (name, i) =>
+          `8: features[${i}]: ${name} is not allowed; expected a column name; in quotes it is text: "${name}"`,
+      ),
+    );
+    expect(
+      errors(MINIMAL, 'input.key=012', 'features=[b, 1_0, 1.50]', 'output={path: o, keep: [08.0]}'),
+    ).toEqual([
+      '--set features=[b, 1_0, 1.50]: features[2]: 1.50 is not allowed; expected a column name; in quotes it is text: "1.50"',
+      '--set output={path: o, keep: [08.0]}: output.keep[0]: 08.0 is not allowed; expected a column name; in quotes it is text: "08.0"',
+    ]);
+  });
+
   test('about an element stands at the line of the element', () => {
     expect(errors(`${MINIMAL}features:\n  - a\n\n  # note\n  - 5\n`)).toEqual([
       '12: features[1]: 5 is not allowed; expected a column name; in quotes it is text: "5"',

@@ -174,6 +174,40 @@ describe('a partition column that is kept', () => {
   });
 });
 
+describe('a partition value that its type would drop a part of', () => {
+  test.each([
+    ['TIMESTAMP', '2024-05-01 00:00:00+02'],
+    ['TIMESTAMP', '2024-05-01T00:00Z'],
+    ['TIMESTAMPTZ', '2024-05-01 00:00:00'],
+    ['TIMESTAMPTZ', '2024-05-01 00:00:00+99'],
+    ['DATE', '2024-05-01 10:00'],
+    ['DATE', '2024-05-01x'],
+  ])('is refused: a %s of %s', async (type, value) => {
+    const job = await makePartitions([`t=${encodeURIComponent(value)}`], {
+      input: { path: 'in', types: { t: type } },
+      output: { path: 'out', keep: ['id', 't'] },
+    });
+    const { exit, stderr } = await job.run();
+    expect([exit, stderr]).toEqual([
+      4,
+      expect.stringContaining(`partition value "${value}": is no ${type}, which input.types says`),
+    ]);
+  });
+
+  test.each([
+    ['TIMESTAMP', '2024-05-01 10:00:00.5', '2024-05-01 10:00:00.5'],
+    ['TIMESTAMPTZ', '2024-05-01T00:00:00+02', '2024-04-30 22:00:00+00'],
+    ['DATE', '2024-5-1', '2024-05-01'],
+  ])('is read where nothing is lost: a %s of %s', async (type, value, shown) => {
+    const job = await makePartitions([`t=${encodeURIComponent(value)}`], {
+      input: { path: 'in', types: { t: type } },
+      output: { path: 'out', keep: ['id', 't'] },
+    });
+    expect(await job.run()).toMatchObject({ exit: 0 });
+    expect(await publishedColumns(job, 't::VARCHAR AS t')).toEqual({ t: [shown] });
+  });
+});
+
 describe('a partition column in a filter', () => {
   test('is compared as text, and null filters its rows', async () => {
     const folders = ['k=1', 'k=2', 'k=10', 'k=__HIVE_DEFAULT_PARTITION__'];
