@@ -25,3 +25,17 @@ it('a key that is added to a job is checked on what was published without it', a
   expect(await job.run()).toMatchObject({ exit: 0, report: { tasks: { scored: 0, reused: 1 } } });
   expect((await job.run()).report.outcome).toBe('unchanged');
 });
+
+it('keys that are equal and written differently are named as twins', async () => {
+  const job = makeCase({ input: { path: 'in', key: 'id' } });
+  const zeros = "SELECT CASE i WHEN 0 THEN 0.0 WHEN 1 THEN '-0.0'::DOUBLE ELSE i END AS id";
+  await writeParquet(
+    `${job.input}/x.parquet`,
+    `${zeros}, 1::FLOAT AS a, 1::FLOAT AS b FROM range(4) t(i)`,
+  );
+  const { exit, stderr } = await job.run();
+  expect([exit, stderr]).toEqual([
+    4,
+    expect.stringMatching(/is not unique: -?0\.0 \(2 times\)\n$/),
+  ]);
+});
