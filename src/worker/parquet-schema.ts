@@ -1,22 +1,17 @@
 /** The columns of Parquet files as DuckDB reads them, beside what their footers say of them. */
-import { z } from 'zod';
 import { type Database, quotePath } from '../base/duckdb.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import type { SchemaColumn } from '../plan/dataset.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
 import type { FileRef } from './protocol.js';
 
-/** The nodes of a footer's schema, depth first: a node's children follow it. */
-const declarationSchema = z.array(
-  z.object({
-    name: z.string(),
-    num_children: z.number().nullable(),
-    precision: z.number().nullable(),
-    logical_type: z.string().nullable(),
-  }),
-);
-
-type Declaration = z.infer<typeof declarationSchema>;
+/** The nodes of a footer's schema as DuckDB tells them, depth first: a node's children follow it. */
+type Declaration = readonly {
+  readonly name: string;
+  readonly num_children: number | null;
+  readonly precision: number | null;
+  readonly logical_type: string | null;
+}[];
 
 /**
  * The schema of each file, by absolute path; files whose footers declare the same columns are asked once. Throws `input` for
@@ -39,7 +34,7 @@ export async function parquetSchemas(
     const text = String(row.columns);
     let schema = byDeclaration.get(text);
     if (schema === undefined) {
-      const declaration = topLevel(declarationSchema.parse(JSON.parse(text)));
+      const declaration = topLevel(JSON.parse(text) as Declaration);
       const read = await readSchema(database, name);
       refuseTwins(paths.get(name) ?? name, declaration, read);
       const nodes = new Map(declaration.map((node) => [node.name, node]));
@@ -60,7 +55,7 @@ async function readSchema(database: Database, absolute: string): Promise<SchemaC
 
 /** The columns among the nodes: the children of the root. */
 function topLevel(nodes: Declaration): Declaration {
-  const columns: Declaration = [];
+  const columns: Declaration[number][] = [];
   let within = 0;
   for (const node of nodes.slice(1)) {
     if (within === 0) columns.push(node);
