@@ -5,8 +5,8 @@
  *
  * The first night scores all rows. The same command again, with nothing new, is the second measurement. Then the model is another (the
  * same trees, another file), and the job is killed with all its processes when it has run for three fifths of the time that the first
- * night took. What is below the output then, a reader finds in the morning: files that cannot be read, rows, rows that are there twice,
- * and rows that are missing. Last, the same command once more. Writes the table of docs/comparison.md between its marks.
+ * night took. What is below the output then, a reader finds in the morning: files that cannot be read, rows, rows that are there more than
+ * once, and rows that are missing. Last, the same command once more. Writes the table of docs/comparison.md between its marks.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -164,7 +164,7 @@ function said({ broken, rows: found, distinct }) {
   if (found === rows && distinct === rows) parts.push('all rows, once');
   else if (found === 0) parts.push('**no rows**');
   else parts.push(`${found.toLocaleString('en')} rows`);
-  if (found > distinct) parts.push(`**${(found - distinct).toLocaleString('en')} of them twice**`);
+  if (found > distinct) parts.push(`**${(found - distinct).toLocaleString('en')} too many**`);
   if (distinct < rows && found > 0)
     parts.push(`**${(rows - distinct).toLocaleString('en')} missing**`);
   if (broken > 0)
