@@ -1,5 +1,7 @@
 """What the peers share: the columns, the model in one thread, and a file scored batch by batch."""
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,22 @@ FEATURES = ["month", "day", "weekday", "hour", "minute", "dep_delay", "distance"
 KEPT = ["flight_id", "carrier"]
 OWN = [name for name in FEATURES if name != "month"]  # the month is in the folder's name
 BATCH = 16_384
+
+
+def spark(processes: int):
+    """A session of Spark on this machine alone."""
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    started = (
+        SparkSession.builder.master(f"local[{processes}]")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH)
+        .config("spark.driver.memory", "4g")
+        .config("spark.ui.enabled", "false")
+        .getOrCreate()
+    )
+    started.sparkContext.setLogLevel("ERROR")
+    return started
 
 
 def session(model: str) -> onnxruntime.InferenceSession:

@@ -1,6 +1,5 @@
 """MLflow: the model logged with its signature and read as a UDF of Spark, local, as its documentation scores batches."""
 import logging
-import os
 import shutil
 import sys
 
@@ -9,13 +8,11 @@ import mlflow
 import numpy as np
 import onnx
 import pandas as pd
-from pyspark.sql import SparkSession
 from pyspark.sql.functions import col, struct
 
 DATA, MODEL, TARGET, PROCESSES = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 MODE = sys.argv[5] if len(sys.argv) > 5 else "errorifexists"  # Spark's own default
 
-os.environ["PYSPARK_PYTHON"] = sys.executable
 logging.getLogger("mlflow").setLevel(logging.ERROR)
 
 logged = f"{TARGET}-model"
@@ -29,14 +26,7 @@ mlflow.onnx.save_model(
     onnx_execution_providers=["CPUExecutionProvider"],
     pip_requirements=[],
 )
-spark = (
-    SparkSession.builder.master(f"local[{PROCESSES}]")
-    .config("spark.sql.execution.arrow.maxRecordsPerBatch", common.BATCH)
-    .config("spark.driver.memory", "4g")
-    .config("spark.ui.enabled", "false")
-    .getOrCreate()
-)
-spark.sparkContext.setLogLevel("ERROR")
+spark = common.spark(PROCESSES)
 predict = mlflow.pyfunc.spark_udf(spark, logged, result_type="float", env_manager="local")
 # The signature says float for every feature: MLflow refuses a frame whose columns have other types.
 features = [col(name).cast("float").alias(name) for name in common.FEATURES]

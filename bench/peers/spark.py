@@ -1,15 +1,11 @@
 """PySpark, local: read, mapInArrow with ONNX Runtime, write."""
-import os
 import sys
 
 import common
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 DATA, MODEL, TARGET, PROCESSES = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 MODE = sys.argv[5] if len(sys.argv) > 5 else "errorifexists"  # Spark's own default
-
-os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
 def score(batches):
@@ -21,14 +17,7 @@ def score(batches):
         yield pa.RecordBatch.from_arrays([*columns, pa.array(delays)], [*common.KEPT, "delay_minutes"])
 
 
-spark = (
-    SparkSession.builder.master(f"local[{PROCESSES}]")
-    .config("spark.sql.execution.arrow.maxRecordsPerBatch", common.BATCH)
-    .config("spark.driver.memory", "4g")
-    .config("spark.ui.enabled", "false")
-    .getOrCreate()
-)
-spark.sparkContext.setLogLevel("ERROR")
+spark = common.spark(PROCESSES)
 (
     spark.read.parquet(DATA)
     .select(*common.KEPT, *common.FEATURES)

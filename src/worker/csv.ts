@@ -21,10 +21,11 @@ import {
   removeLeftover,
   removeTree,
 } from '../base/files.js';
-import { canonicalJson, hashFile, sealed, stampOf } from '../base/hash.js';
+import { canonicalJson, sealed, stampOf } from '../base/hash.js';
 import { unzstd } from '../base/zstd.js';
 import { CSV_GROUP_ROWS, type CsvDialect, type CsvFacts, csvRowGroups } from '../plan/csv.js';
-import type { CsvRecord, StoredFile } from '../plan/ledger.js';
+import type { CsvRecord } from '../plan/ledger.js';
+import { storedFile } from './beside.js';
 import { CsvScanner, type CsvSink, REJECT_REASONS, type RejectPlace } from './csv-scan.js';
 import type { ConvertCsv, DescribeCsv, FileAnswer, FileRef, WorkerSetup } from './protocol.js';
 import { checkUnchanged } from './read.js';
@@ -285,12 +286,6 @@ async function cleanCopy(
   const path = join(building, 'rejected.parquet');
   await database.run(`COPY rejected TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`);
   return storedFile(path, facts.rejected);
-}
-
-/** What is recorded of a file of the store. */
-async function storedFile(path: string, rows: number): Promise<StoredFile> {
-  const { sha256, stamp } = await hashFile(path);
-  return { sha256, bytes: stamp.size, rows };
 }
 
 /** Has DuckDB read the records that the scan found good: as many as it counted, or something is badly wrong. */

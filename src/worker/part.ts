@@ -2,7 +2,7 @@
  * What a task leaves behind: its scores (what the model said of each row) and its part (what is published of it).
  * Both are folders that appear whole, named by their keys.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newArray } from '../base/columns.js';
 import {
@@ -30,7 +30,7 @@ import {
 } from '../plan/ledger.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
-import { type KeptBeside, writeBeside } from './beside.js';
+import { type KeptBeside, storedFile, writeBeside } from './beside.js';
 import type { OutputColumn } from './model-run.js';
 import type { TaskOrder } from './protocol.js';
 import { type BadRow, messageOfRow, ROW_STATUS } from './quarantine.js';
@@ -386,8 +386,7 @@ async function copyTo(
   if (Number(answer?.Count) !== expected) {
     throw new Error(`${Number(answer?.Count)} rows written, expected ${expected}`);
   }
-  const { sha256 } = await hashFile(path);
-  return { sha256, bytes: (await stat(path)).size, rows: expected };
+  return storedFile(path, expected);
 }
 
 function copyOptions({ publishing }: TaskOrder): string {
