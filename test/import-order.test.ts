@@ -146,10 +146,10 @@ const ORDER = `
   worker/parquet-schema.ts
   worker/describe.ts
   worker/csv-scan.ts
+  worker/beside.ts
   worker/csv.ts
   worker/inspect-csv.ts
   worker/inspect.ts
-  worker/beside.ts
   worker/part.ts
   worker/statistics.ts
   worker/sample.ts
