@@ -43,6 +43,12 @@ const MAX_RECORD_BYTES = 16 * 2 ** 20;
 const LF = 10;
 const CR = 13;
 
+/** What a byte is outside of quotes: data is 0, a delimiter 1, so that their sum counts fields. */
+const DELIMITER = 1;
+const LINE_END = 2;
+const RETURN = 3;
+const QUOTE = 4;
+
 /** How looking for the end of a record ended. */
 type End = 'found' | 'need-more' | 'text-after-quote';
 
@@ -58,6 +64,8 @@ export class CsvScanner {
 
   private readonly delimiter: number;
   private readonly quote: number;
+  /** What each byte is outside of quotes. */
+  private readonly kinds = new Uint8Array(256);
   private readonly sink: CsvSink;
   private readonly perRecord: boolean;
   private readonly shownAs: string;
@@ -93,6 +101,10 @@ export class CsvScanner {
     this.delimiter = delimiter.charCodeAt(0);
     // No byte has this value: nothing is a quote.
     this.quote = quote === '' ? -1 : quote.charCodeAt(0);
+    this.kinds[LF] = LINE_END;
+    this.kinds[CR] = RETURN;
+    this.kinds[this.delimiter] = DELIMITER;
+    if (this.quote >= 0) this.kinds[this.quote] = QUOTE;
     this.sink = options.sink;
     this.perRecord = options.perRecord;
     this.shownAs = options.shownAs;
@@ -267,7 +279,7 @@ export class CsvScanner {
    * within the bytes; at the end of the file that means a quote that was never closed.
    */
   private endOf(bytes: Buffer, start: number, final: boolean): End {
-    const { delimiter, quote } = this;
+    const { delimiter, quote, kinds } = this;
     const length = bytes.length;
     let at = start;
     let fields = 1;
@@ -275,41 +287,12 @@ export class CsvScanner {
     this.bareCr = false;
     this.strayQuote = false;
     for (;;) {
-      if (at < length && bytes[at] === quote) {
-        this.quoted = true;
-        at++;
-        for (;;) {
-          while (at < length && bytes[at] !== quote) at++;
-          if (at >= length) return 'need-more';
-          at++;
-          if (at >= length && !final) return 'need-more';
-          if (bytes[at] !== quote) break;
-          at++;
-        }
-        if (at < length) {
-          const next = bytes[at]!;
-          if (next === delimiter) {
-            fields++;
-            at++;
-            continue;
-          }
-          const isCrlf = next === CR && bytes[at + 1] === LF;
-          if (next === CR && at + 1 >= length && !final) return 'need-more';
-          if (next !== LF && !isCrlf) {
-            this.badAt = at;
-            return 'text-after-quote';
-          }
-        }
-      }
+      // No branch here depends on where a field ends: a processor cannot guess that.
+      let kind = 0;
       for (; at < length; at++) {
-        const byte = bytes[at]!;
-        if (byte === delimiter) break;
-        if (byte === LF) break;
-        if (byte === CR) {
-          if (at + 1 >= length && !final) return 'need-more';
-          if (bytes[at + 1] === LF) break;
-          this.bareCr = true;
-        } else if (byte === quote) this.strayQuote = true;
+        kind = kinds[bytes[at]!]!;
+        if (kind > DELIMITER) break;
+        fields += kind;
       }
       if (at >= length) {
         if (!final) return 'need-more';
@@ -317,14 +300,44 @@ export class CsvScanner {
         this.recordEnd = length;
         break;
       }
-      if (bytes[at] === delimiter) {
-        fields++;
+      if (kind === LINE_END) {
+        this.contentEnd = at;
+        this.recordEnd = at + 1;
+        break;
+      }
+      if (kind === RETURN) {
+        if (at + 1 >= length && !final) return 'need-more';
+        if (bytes[at + 1] === LF) {
+          this.contentEnd = at;
+          this.recordEnd = at + 2;
+          break;
+        }
+        this.bareCr = true;
         at++;
         continue;
       }
-      this.contentEnd = at;
-      this.recordEnd = bytes[at] === CR ? at + 2 : at + 1;
-      break;
+      if (at > start && bytes[at - 1] !== delimiter) {
+        this.strayQuote = true;
+        at++;
+        continue;
+      }
+      this.quoted = true;
+      at++;
+      for (;;) {
+        while (at < length && bytes[at] !== quote) at++;
+        if (at >= length) return 'need-more';
+        at++;
+        if (at >= length && !final) return 'need-more';
+        if (bytes[at] !== quote) break;
+        at++;
+      }
+      if (at >= length) continue;
+      const next = bytes[at]!;
+      if (next === CR && at + 1 >= length && !final) return 'need-more';
+      if (next !== delimiter && next !== LF && !(next === CR && bytes[at + 1] === LF)) {
+        this.badAt = at;
+        return 'text-after-quote';
+      }
     }
     this.fields = fields;
     return 'found';
