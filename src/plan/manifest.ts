@@ -106,6 +106,8 @@ const unitSchema = z.strictObject({
   /** The model, then what of the job settled scores and publication: to say later why a unit is to do. */
   model: z.array(digest),
   job: z.record(z.string(), z.json()),
+  /** The SQL types of the predictions, in the order of `output.columns`; not in records of before they were kept. */
+  types: z.array(z.string()).optional(),
   parts: z.array(partSchema),
   /** Of the CSV files that have any, in order: the records that were set aside. */
   rejected: z.array(z.strictObject({ key: digest, file: storedFileSchema })).optional(),
@@ -150,12 +152,12 @@ const predictionsSchema = z.array(z.tuple([z.string()], z.unknown()));
 /** The columns that a unit was published with, as the record of its job says. */
 export interface RecordedColumns {
   readonly kept: readonly KeptColumn[];
-  /** The names of the predictions. */
-  readonly predictions: readonly string[];
+  /** The predictions; without a type in records of before it was kept. */
+  readonly predictions: readonly { readonly name: string; readonly type: string | undefined }[];
 }
 
 /** The columns that a unit was published with; undefined where its record does not say. */
-export function recordedColumns({ job }: UnitRecord): RecordedColumns | undefined {
+export function recordedColumns({ job, types = [] }: UnitRecord): RecordedColumns | undefined {
   const textOf = (key: string): string => {
     const value = job[key];
     return typeof value === 'string' ? value : '';
@@ -165,7 +167,7 @@ export function recordedColumns({ job }: UnitRecord): RecordedColumns | undefine
   if (kept === undefined || predictions === undefined) return undefined;
   return {
     kept: kept.map(([name, type]) => ({ name, type })),
-    predictions: predictions.map(([name]) => name),
+    predictions: predictions.map(([name], index) => ({ name, type: types[index] })),
   };
 }
 

@@ -1,4 +1,5 @@
 /** How a model's outputs become prediction columns. */
+import { type ElementType, sqlTypeOfElement } from '../base/elements.js';
 import { didYouMean, shown } from '../base/errors.js';
 import type { TensorElement } from '../base/onnx.js';
 import type { JobColumn } from './job.js';
@@ -27,6 +28,17 @@ export interface OutputBinding {
   readonly width: number;
   /** Which of them this column holds; undefined for all. */
   readonly index: number | undefined;
+}
+
+/** The element type that an output is kept with: that of the model, but for float16, which has none in DuckDB. */
+export function keptElement(element: TensorElement): ElementType {
+  return element === 'float16' ? 'float32' : element;
+}
+
+/** The SQL type of a prediction column. */
+export function predictionType({ element, width, index }: OutputBinding): string {
+  const type = sqlTypeOfElement(keptElement(element));
+  return index === undefined && width > 1 ? `${type}[]` : type;
 }
 
 /** What is said of an output whose shape is open. */

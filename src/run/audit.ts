@@ -4,6 +4,7 @@ import type { JobLimit } from '../plan/job.js';
 import { balances, type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
+import { predictionType } from '../plan/predictions.js';
 import { jobRecord, type Prepared } from './prepare.js';
 
 /** By path: the CSV files that had to be in the store as Parquet, and those that have bad records. */
@@ -53,6 +54,7 @@ export function unitRecord(
     inputs,
     model: [...prepared.model.sha256],
     job: jobRecord(prepared),
+    types: prepared.publishing.columns.map(predictionType),
     parts: parts.map(({ part }) => part),
     ...(rejected.length === 0 ? {} : { rejected }),
   };

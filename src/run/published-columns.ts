@@ -17,29 +17,42 @@ interface Compared {
 }
 
 /**
- * Kept columns that a publication has with a type that they have nowhere in what is published, where partitions with another type
+ * Columns that a publication has with a type that they have nowhere in what is published, where partitions with another type
  * stay: a line each. A type that is published already was let through by a person, or is of before there was this check.
  */
 export function typesApart(publication: Publication, latest: Base | undefined): string[] {
   const compared = compare(publication, latest);
   if (compared === undefined) return [];
   const { ours, published, stays } = compared;
-  return ours.kept.flatMap(({ name, type }) => {
-    const typeIn = ({ kept }: Columns): string | undefined =>
-      kept.find((column) => isSame(column.name, name))?.type;
-    if (published.some((columns) => typeIn(columns) === type)) return [];
+  const lineOf = (
+    what: string,
+    name: string,
+    type: string | undefined,
+    toDo: (theirs: string) => string,
+  ): string[] => {
+    const typeIn = ({ kept, predictions }: Columns): string | undefined =>
+      [...kept, ...predictions].find((column) => isSame(column.name, name))?.type;
+    if (type === undefined || published.some((columns) => typeIn(columns) === type)) return [];
     const other = stays.find((columns) => typeIn(columns) !== undefined);
     if (other === undefined) return [];
     const theirs = typeIn(other)!;
-    const both = unifiedType(type, theirs);
-    const toDo =
-      both === undefined
-        ? 'no type holds both: mend the data'
-        : `score both again in one run, as ${both}`;
     return [
-      `output.keep "${shown(name)}": is ${shown(type)} in ${named(ours)} and ${shown(theirs)} in ${named(other)}, which stays published, so that what reads both fails or reads other values; ${toDo}, or publish it with --because`,
+      `${what} "${shown(name)}": is ${shown(type)} in ${named(ours)} and ${shown(theirs)} in ${named(other)}, which stays published, so that what reads both fails or reads other values; ${toDo(theirs)}, or publish it with --because`,
     ];
-  });
+  };
+  return [
+    ...ours.kept.flatMap(({ name, type }) =>
+      lineOf('output.keep', name, type, (theirs) => {
+        const both = unifiedType(type, theirs);
+        return both === undefined
+          ? 'no type holds both: mend the data'
+          : `score both again in one run, as ${both}`;
+      }),
+    ),
+    ...ours.predictions.flatMap(({ name, type }) =>
+      lineOf('prediction', name, type, () => 'score all with one model'),
+    ),
+  ];
 }
 
 /** Notes on columns that a publication has and nothing that is published, and on those that all of that has and it does not. */
@@ -81,8 +94,8 @@ function compare(
 function distinctColumns(units: readonly (readonly [string, UnitRecord])[]): Columns[] {
   const first = new Map<string, readonly [string, UnitRecord]>();
   for (const entry of units) {
-    const { job } = entry[1];
-    const key = JSON.stringify([job['output.keep'], job['output.columns']]);
+    const { job, types = [] } = entry[1];
+    const key = JSON.stringify([job['output.keep'], job['output.columns'], types]);
     if (!first.has(key)) first.set(key, entry);
   }
   return [...first.values()].flatMap(([unit, record]) => {
@@ -92,7 +105,7 @@ function distinctColumns(units: readonly (readonly [string, UnitRecord])[]): Col
 }
 
 function namesOf({ kept, predictions }: Columns): string[] {
-  return [...kept.map(({ name }) => name), ...predictions];
+  return [...kept, ...predictions].map(({ name }) => name);
 }
 
 /** Readers differ in whether they tell upper from lower case. */

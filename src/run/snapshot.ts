@@ -284,9 +284,9 @@ function checkConflict(
   }
 }
 
-/** The content of a unit as one digest. */
-export function contentOf(unit: UnitRecord): string {
-  return keyOf(unit as Parameters<typeof keyOf>[0]);
+/** The content of a unit as one digest. Types follow from the rest, and are not in records of before. */
+export function contentOf({ types, ...content }: UnitRecord): string {
+  return keyOf(content as Parameters<typeof keyOf>[0]);
 }
 
 /** What of a publication was taken back by a revert. */

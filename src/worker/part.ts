@@ -28,7 +28,7 @@ import {
   type StoredFile,
   sumLedgers,
 } from '../plan/ledger.js';
-import type { OutputBinding } from '../plan/predictions.js';
+import { keptElement, type OutputBinding } from '../plan/predictions.js';
 import { UNREADABLE_DECIMAL } from '../plan/signature.js';
 import { type KeptBeside, storedFile, writeBeside } from './beside.js';
 import type { OutputColumn } from './model-run.js';
@@ -226,11 +226,7 @@ export function distinctOutputs(
 ): { readonly name: string; readonly element: ElementType; readonly width: number }[] {
   const outputs = new Map<string, { name: string; element: ElementType; width: number }>();
   for (const { output, element, width } of columns) {
-    outputs.set(output, {
-      name: output,
-      element: element === 'float16' ? 'float32' : element,
-      width,
-    });
+    outputs.set(output, { name: output, element: keptElement(element), width });
   }
   return [...outputs.values()];
 }

@@ -1,8 +1,9 @@
-/** Kept columns whose types change from run to run. */
+/** Published columns whose types change from run to run. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type JobCase, makeCase } from '../job-case.js';
+import { ELEMENT, node, number, tensor, writeModel } from '../onnx.js';
 import { query, writeParquet } from '../parquet.js';
 import { scoreline } from '../scoreline.js';
 
@@ -79,4 +80,36 @@ describe('a kept column that changes its type from day to day', () => {
       ['columns that only partitions which stay published have: k'],
     ]);
   });
+});
+
+test('a prediction of another type than on the days before is staged, and published where all days have it', async () => {
+  const modelOf = (element: 'float' | 'int64'): string =>
+    writeModel({
+      inputs: [tensor('a', 'float', ['N', 1])],
+      outputs: [tensor('label', element, ['N', 1])],
+      nodes: [node('Cast', ['a'], ['label'], number('to', ELEMENT[element]))],
+    });
+  const job = makeCase({
+    input: { path: 'in/d={date:yyyy-MM-dd}' },
+    model: { path: modelOf('float') },
+    features: ['a'],
+  });
+  for (const day of [1, 2])
+    await writeParquet(
+      join(job.input, `d=2024-01-0${day}`, 'x.parquet'),
+      'SELECT 1::FLOAT AS a FROM range(3)',
+    );
+  expect((await job.run('--date', '2024-01-01')).exit).toBe(0);
+  job.change({ model: { path: modelOf('int64') } });
+  const { exit, stderr } = await job.run('--date', '2024-01-02');
+  expect(exit).toBe(3);
+  expect(stderr).toContain(
+    'prediction "label": is BIGINT in d=2024-01-02 and FLOAT in d=2024-01-01, which stays published, so that what reads both fails or reads other values; score all with one model, or publish it with --because',
+  );
+  expect(job.files()).toEqual(['d=2024-01-01/case-00000.parquet']);
+  expect((await job.run('--from', '2024-01-01', '--to', '2024-01-02')).exit).toBe(0);
+  const types = await query(
+    `SELECT DISTINCT typeof(label) AS t FROM read_parquet(${job.published()}, union_by_name = true)`,
+  );
+  expect(types).toEqual([{ t: 'BIGINT' }]);
 });

@@ -5,13 +5,17 @@ import type { Base, Publication } from '../../src/run/snapshot.js';
 
 type Kept = readonly (readonly [name: string, type: string])[];
 
-/** A unit with these kept columns and prediction columns; undefined: a record of before they were kept. */
-function unitOf(keep: Kept | undefined, predictions: readonly string[] = ['score']): UnitRecord {
+/** A unit with these kept columns and predictions; undefined: a record of before they, or their types, were kept. */
+function unitOf(
+  keep: Kept | undefined,
+  predictions: readonly string[] = ['score'],
+  types?: string[],
+): UnitRecord {
   const job = {
     ...(keep && { 'output.keep': JSON.stringify(keep) }),
     'output.columns': JSON.stringify(predictions.map((name) => [name, 'out', null])),
   };
-  return { inputs: [], model: [], parts: [], job };
+  return { inputs: [], model: [], parts: [], job, ...(types && { types }) };
 }
 
 type Units = Readonly<Record<string, UnitRecord>>;
@@ -97,6 +101,35 @@ describe('a kept column that would be published with types of its own', () => {
     ['there is nothing to publish', publicationOf({}), baseOf({ a: BIGINT })],
   ])('is none where %s', (_when, publication, base) => {
     expect(typesApart(publication, base)).toEqual([]);
+  });
+});
+
+describe('a prediction that would be published with a type of its own', () => {
+  const predicted = (...types: string[]): UnitRecord => unitOf([], ['label', 'score'], types);
+
+  test('is told with both types, and a partition of each', () => {
+    const lines = typesApart(
+      publicationOf({ 'd=3': predicted('VARCHAR', 'FLOAT') }),
+      baseOf({ 'd=1': predicted('BIGINT', 'FLOAT') }),
+    );
+    expect(lines).toEqual([
+      'prediction "label": is VARCHAR in d=3 and BIGINT in d=1, which stays published, so that what reads both fails or reads other values; score all with one model, or publish it with --because',
+    ]);
+  });
+
+  test('is told where it was a kept column', () => {
+    const [line] = typesApart(
+      publicationOf({ b: predicted('BIGINT', 'FLOAT') }),
+      baseOf({ a: unitOf([['Score', 'DOUBLE']], ['label'], ['BIGINT']) }),
+    );
+    expect(line).toMatch(/^prediction "score": is FLOAT in b and DOUBLE in a, /);
+  });
+
+  test('is passed over where a record does not say its type', () => {
+    const before = unitOf([], ['label', 'score']);
+    const now = predicted('VARCHAR', 'FLOAT');
+    expect(typesApart(publicationOf({ b: now }), baseOf({ a: before }))).toEqual([]);
+    expect(typesApart(publicationOf({ b: before }), baseOf({ a: now }))).toEqual([]);
   });
 });
 
