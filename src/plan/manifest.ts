@@ -235,6 +235,7 @@ export function publishedFiles(manifest: Manifest): PublishedFile[] {
 }
 
 const stagedSchema = z.strictObject({
+  ...ownDigest,
   format: z.literal(1),
   /** The units that the run covered: only they are published. */
   units: z.array(z.string()),
@@ -249,14 +250,15 @@ const stagedSchema = z.strictObject({
 });
 
 /** What is kept beside a staged snapshot, so that it can be published later as if by its run. */
-export type StagedRecord = z.infer<typeof stagedSchema>;
+export type StagedRecord = Omit<z.infer<typeof stagedSchema>, 'digest'>;
 
 /** Reads what is kept beside a staged snapshot; undefined when it is damaged. */
 export function parseStaged(text: string): StagedRecord | undefined {
-  return stagedSchema.safeParse(jsonOf(text)).data;
+  return recordIn(text, stagedSchema);
 }
 
 const heldSchema = z.strictObject({
+  ...ownDigest,
   format: z.literal(1),
   held: z.array(z.strictObject({ unit: z.string(), content: digest.nullable(), snapshot: count })),
 });
@@ -269,5 +271,5 @@ export type Held = z.infer<typeof heldSchema>['held'][number];
 
 /** Reads what a snapshot holds back; undefined when it is damaged. */
 export function parseHeld(text: string): readonly Held[] | undefined {
-  return heldSchema.safeParse(jsonOf(text)).data?.held;
+  return recordIn(text, heldSchema)?.held;
 }

@@ -69,7 +69,8 @@ export async function readModelRecord(
   try {
     const text = await readFile(join(output.storeFolder('models', key), 'model.json'), 'utf8');
     const record = recordSchema.safeParse(JSON.parse(text)).data;
-    return record?.key === key ? record : undefined;
+    const digests = record?.files.map(({ sha256 }) => sha256) ?? [];
+    return record?.key === key && modelKey(digests) === key ? record : undefined;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw systemError(error, `cannot read what is recorded of model ${key.slice(0, 8)}`);

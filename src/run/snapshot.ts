@@ -13,7 +13,7 @@ import {
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson, keyOf } from '../base/hash.js';
+import { canonicalJson, keyOf, sealed } from '../base/hash.js';
 import type { DataExtension } from '../plan/ledger.js';
 import {
   type Held,
@@ -224,7 +224,7 @@ export async function putSnapshot(
   try {
     await buildSnapshot(output, manifest, building, holders);
     if (held.length > 0) {
-      const text = `${canonicalJson({ format: 1, held })}\n`;
+      const text = `${canonicalJson(sealed({ format: 1, held }))}\n`;
       await writeFileWhole(join(building, 'held.json'), text);
     }
     if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);

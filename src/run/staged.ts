@@ -3,7 +3,7 @@ import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { didYouMean, errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, putFolderIfAbsent, removeTree, writeFileWhole } from '../base/files.js';
-import { canonicalJson } from '../base/hash.js';
+import { canonicalJson, sealed } from '../base/hash.js';
 import {
   type Manifest,
   parseManifest,
@@ -62,7 +62,7 @@ export async function stage(
     const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
     await writeFileWhole(join(building, REPORT_FILE), reportText(report));
   }
-  await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(record)}\n`);
+  await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(sealed(record))}\n`);
   const folder = output.path('staged', options.runId);
   await putFolderIfAbsent(building, folder);
   return folder;

@@ -202,13 +202,18 @@ describe('what was reverted', () => {
     await refusal({ [unit]: ['2'] });
   });
 
-  test('is not forgotten silently: a damaged list of it stops every run', async () => {
+  test.each<[string, (text: string) => string]>([
+    ['damaged', () => '{"format":1}'],
+    ['edited', (text) => text.replace('"snapshot":2', '"snapshot":7')],
+  ])('is not forgotten silently: a list of it that is %s stops every run', async (_how, change) => {
     await run({ a: ['1'] });
     await run({ a: ['2'] });
     await revert(output, undefined, options);
     const path = output.path('current', 'held.json');
+    const text = readFileSync(path, 'utf8');
+    expect(change(text)).not.toBe(text);
     unlinkSync(path);
-    writeFileSync(path, '{"format":1}');
+    writeFileSync(path, change(text));
     const error = await failure(() => run({ b: ['3'] }));
     expect([error.code, error.message]).toEqual([
       'environment',

@@ -152,6 +152,16 @@ describe('publishing what was staged', () => {
   });
 });
 
+test('publishing what was staged fails when its record was edited', async () => {
+  const folder = await stageUnits({ a: ['1'] }, undefined);
+  const path = join(folder, 'staged.json');
+  const text = readFileSync(path, 'utf8');
+  unlinkSync(path);
+  writeFileSync(path, text.replace('too many bad rows', 'nothing'));
+  const { code, message } = await failure(() => publishStaged(output, RUN, options));
+  expect([code, message]).toEqual(['environment', expect.stringContaining('staged.json: damaged')]);
+});
+
 describe('discarding what was staged', () => {
   test('removes it, keeps what was scored, and says so in the history', async () => {
     await stageUnits({ a: ['1'] }, undefined);

@@ -2,6 +2,7 @@
 import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sha256 } from '../../src/base/hash.js';
 import { mergeSamples, numbersOf } from '../../src/explain/sample.js';
 import {
   decodeKeys,
@@ -215,6 +216,12 @@ describe('the model of a run', () => {
     expect(verified.stdout + verified.stderr).toMatch(
       /external\.onnx\.data: its content has changed/,
     );
+    // A record that has been made to fit is none: the key of a model is the digest of its files.
+    const record = join(job.output, 'store', 'models', folder!, 'model.json');
+    const text = readFileSync(record, 'utf8');
+    chmodSync(record, 0o644);
+    writeFileSync(record, text.replace(sha256(before), sha256(readFileSync(kept))));
+    expect((await scoreline(['verify', job.output])).stdout).toContain('model.json: is damaged');
   });
 
   test('is not kept where no rows are', async () => {
