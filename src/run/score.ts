@@ -1,5 +1,6 @@
 /** Hands the tasks that are to do to the workers, and gathers what they find. */
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { ScorelineError, shown } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import type { FileFacts } from '../plan/dataset.js';
@@ -183,9 +184,9 @@ export async function scoreMissing(
     badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
   };
   const [sample] = longest;
-  scored.engine =
+  const settling =
     sample &&
-    (await settleEngine(prepared, rows, async () => {
+    settleEngine(prepared, rows, async () => {
       const order = await orderOf(sample, prepared, tools, {
         ...once,
         engine: 'trees',
@@ -193,14 +194,22 @@ export async function scoreMissing(
       });
       const temporaryFolder = join(tools.temporary, 'check-trees');
       return pool.ask('check-trees', { ...order, haveScores: false, lethal: [], temporaryFolder });
-    }));
-  const engine = scored.engine?.engine ?? 'onnxruntime';
-  const keyChecks = toCheck.map((unit) =>
-    checkKey(unit, prepared, converter, pool).catch(blame(unit.unit)),
+    });
+  // One worker is enough for the engine: the others look at keys meanwhile.
+  const keyChecks = Promise.all(
+    toCheck.map((unit) => checkKey(unit, prepared, converter, pool).catch(blame(unit.unit))),
   );
+  // Thrown where it is waited for; until then it is no rejection that nobody looks at.
+  keyChecks.catch(() => undefined);
+  scored.engine = await settling;
+  const engine = scored.engine?.engine ?? 'onnxruntime';
+  // No more at once than keep the workers busy, or what comes first into their queue would be chance.
+  const inTurn = pLimit(pool.size + 1);
   const scoreAll = (tasks: readonly Task[], probe: Task | undefined): Promise<void>[] =>
     tasks.map((task) =>
-      scoreTask(task, prepared, tools, { ...once, engine, probeBatch: task === probe })
+      inTurn(() =>
+        scoreTask(task, prepared, tools, { ...once, engine, probeBatch: task === probe }),
+      )
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });
           tally.add(result);
@@ -216,7 +225,7 @@ export async function scoreMissing(
   await Promise.all(scoreAll(early, early[0]));
   // Where nothing is left to score, all that there is is judged before it is published.
   if (late.length > 0) await tools.judgeFirst?.(partsOf(first, parts));
-  await Promise.all([...keyChecks, ...scoreAll(late, early.length > 0 ? undefined : late[0])]);
+  await Promise.all([keyChecks, ...scoreAll(late, early.length > 0 ? undefined : late[0])]);
   return scored;
 }
 
