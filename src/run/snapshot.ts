@@ -259,8 +259,18 @@ export function merge(publication: Publication, latest: Base | undefined): Manif
     format: 1,
     name,
     extension,
-    units: Object.fromEntries([...stays, ...units]),
+    units: Object.fromEntries([
+      ...stays,
+      ...[...units].map(([unit, record]) => [unit, sameAs(unitOf(latest?.manifest, unit), record)]),
+    ]),
   };
+}
+
+/** A record of before types were recorded, where it has the same content: nothing is published anew for them alone. */
+function sameAs(before: UnitRecord | undefined, record: UnitRecord): UnitRecord {
+  const isSame =
+    before !== undefined && before.types === undefined && contentOf(before) === contentOf(record);
+  return isSame ? before : record;
 }
 
 function checkConflict(

@@ -57,6 +57,20 @@ describe('publishing', () => {
     expect(readdirSync(temporary)).toEqual([]);
   });
 
+  test('makes no snapshot for types alone that a record of before does not have', async () => {
+    const first = await publishUnits({ a: ['1'], b: ['2'] });
+    const typed = async (units: Record<string, string[]>): Promise<Publication> => {
+      const publication = await publicationOf(units);
+      for (const unit of publication.units.values()) unit.types = ['FLOAT'];
+      return publication;
+    };
+    const same = await typed({ a: ['1'], b: ['2'] });
+    expect(await publish(output, same, first, temporary)).toBeUndefined();
+    const other = await publish(output, await typed({ a: ['1'], b: ['3'] }), first, temporary);
+    const { a, b } = other!.manifest.units;
+    expect([a?.types, b?.types]).toEqual([undefined, ['FLOAT']]);
+  });
+
   test('puts rows that were set aside beside the data', async () => {
     const units = new Map([['u', recordOf([await makePart('good', 'parquet', 'bad')])]]);
     await publish(output, { name: 'flights', extension: 'parquet', units }, undefined, temporary);
