@@ -6,7 +6,7 @@ import { Arena, columnOf } from '../src/base/columns.js';
 import { Database, quoteText } from '../src/base/duckdb.js';
 import { stampOf } from '../src/base/hash.js';
 import type { TensorElement } from '../src/base/onnx.js';
-import type { PartitionValue } from '../src/plan/dataset.js';
+import type { PartitionValue } from '../src/plan/partition.js';
 import type { ColumnType, InputBinding } from '../src/plan/signature.js';
 import { planFeatures, toFeatures } from '../src/worker/features.js';
 import type { OrderFile } from '../src/worker/protocol.js';

@@ -36,6 +36,8 @@ const ORDER = `
   plan/job.ts
   plan/expressions.ts
   plan/selection.ts
+  plan/globs.ts
+  plan/partition.ts
   plan/walk.ts
   plan/dataset.ts
   plan/predictions.ts
@@ -150,6 +152,7 @@ const ORDER = `
   worker/csv.ts
   worker/inspect-csv.ts
   worker/inspect.ts
+  worker/score-table.ts
   worker/part.ts
   worker/statistics.ts
   worker/sample.ts

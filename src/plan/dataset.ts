@@ -2,10 +2,11 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import pLimit from 'p-limit';
-import picomatch from 'picomatch';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
 import type { CsvFacts } from './csv.js';
+import { foldersOf, matcherOf, reaches, splitGlob } from './globs.js';
+import { type PartitionValue, partitionValues } from './partition.js';
 import {
   beforeDate,
   dateInName,
@@ -15,12 +16,6 @@ import {
   type Selection,
 } from './selection.js';
 import { checkLink, type Entry, linkedFolder, type TableFolder, tableAbove, walk } from './walk.js';
-
-/** A partition column: its value is text, or null where the folder says `__HIVE_DEFAULT_PARTITION__`. */
-export interface PartitionValue {
-  readonly name: string;
-  readonly value: string | null;
-}
 
 /** A file to score. Paths are relative to the input's root, with `/` between folders. */
 export interface DataFile {
@@ -69,7 +64,6 @@ export interface FileFacts {
 
 const PARQUET_FILE = /\.(?:parquet|parq|pq)$/i;
 const CSV_FILE = /\.csv(?:\.gz|\.zst)?$/i;
-const DEFAULT_PARTITION = '__HIVE_DEFAULT_PARTITION__';
 
 /**
  * Lists the files of `path`: a file, a folder (all Parquet or CSV files below it) or a glob. Names that start with `_` or
@@ -386,46 +380,6 @@ export function folderOfInput(options: {
   return resolve(baseDir, splitGlob(pathText).base);
 }
 
-function matcherOf(glob: string): (path: string) => boolean {
-  const isMatch = picomatch(glob, { dot: false, nobrace: true, noext: true, nonegate: true });
-  // A second argument would make its answer an object.
-  return (path) => isMatch(path);
-}
-
-/** Whether a file at `path` is what `text`, a path or a glob, means: it, or something below a folder of that name. */
-export function coversPath(text: string, path: string): boolean {
-  const places = [...foldersOf(path), path];
-  if (places.includes(text)) return true;
-  const { base, glob } = splitGlob(text);
-  if (glob === '') return false;
-  const isMatch = matcherOf(glob);
-  if (base === '.') return places.some((place) => isMatch(place));
-  return places.some(
-    (place) => place.startsWith(`${base}/`) && isMatch(place.slice(base.length + 1)),
-  );
-}
-
-/**
- * A path in two: the folders before the first that has a special character, and the glob below them. Special are `*`, `?`
- * and `[` alone, and a backslash takes that from them: all else stands for itself.
- */
-function splitGlob(text: string): { base: string; glob: string } {
-  const names = text.split('/');
-  const first = names.findIndex((name) => /[*?[]/.test(name.replace(/\\./g, '')));
-  const plain = (first < 0 ? names : names.slice(0, first)).map((name) =>
-    name.replace(/\\(.)/g, '$1'),
-  );
-  const base = plain.join('/');
-  const glob = first < 0 ? '' : names.slice(first).join('/');
-  return {
-    base: base === '' && text.startsWith('/') ? '/' : base === '' ? '.' : base,
-    glob: glob.replace(
-      /(\\.)|([(){}+@|]|(?<!\[)!)/g,
-      (_, escaped, special) => escaped ?? `\\${special}`,
-    ),
-  };
-}
-
 /**
  * Whether a path or glob can mean what lies in a folder, which is inside of what it is rooted in: a file never does, a glob only
  * where it goes as deep, or means a folder that the other is or lies in. `below` is that folder, relative to the root.
@@ -434,24 +388,6 @@ export function reachesInto(options: { path: string; pathText: string }, below: 
   const kind = kindOf(options.path);
   if (kind !== 'absent') return kind === 'folder';
   return reaches(splitGlob(options.pathText).glob, below);
-}
-
-/** Whether a glob can mean something below a folder of this path. */
-function reaches(glob: string, folder: string): boolean {
-  const isMatch = matcherOf(glob);
-  if ([...foldersOf(folder), folder].some((place) => isMatch(place))) return true;
-  const names = glob.split('/');
-  const depth = folder.split('/').length;
-  const anywhere = names.slice(0, depth).indexOf('**');
-  // The glob as far as it says something of the folder itself.
-  const head = anywhere < 0 ? names.slice(0, depth) : names.slice(0, anywhere + 1);
-  return (anywhere >= 0 || names.length > depth) && matcherOf(head.join('/'))(folder);
-}
-
-/** The folders that a path lies in, outermost first. */
-function foldersOf(path: string): string[] {
-  const names = path.split('/').slice(0, -1);
-  return names.map((_, index) => names.slice(0, index + 1).join('/'));
 }
 
 function kindOf(path: string): 'file' | 'folder' | 'absent' {
@@ -474,49 +410,4 @@ function resolveLinks(folder: string): string {
 
 function exists(path: string): boolean {
   return kindOf(path) !== 'absent';
-}
-
-/** The columns that the folders `name=value` of a unit give, outermost first. Throws `input`. */
-export function partitionValues(unit: string): PartitionValue[] {
-  const values: PartitionValue[] = [];
-  for (const folder of unit.split('/')) {
-    const equals = folder.indexOf('=');
-    if (equals <= 0) continue;
-    const name = decoded(folder.slice(0, equals), 'name', folder);
-    const text = folder.slice(equals + 1);
-    if (values.some((known) => known.name.toLowerCase() === name.toLowerCase())) {
-      throw new ScorelineError(
-        'input',
-        `partition ${shown(unit)}: column "${shown(name)}" is given twice by its folders`,
-      );
-    }
-    values.push({
-      name,
-      value: text === DEFAULT_PARTITION ? null : decoded(text, 'value', folder),
-    });
-  }
-  return values;
-}
-
-/** Undoes the `%` escapes of a Hive folder name; what would be a path or is no text is refused. */
-function decoded(text: string, what: 'name' | 'value', folder: string): string {
-  let value: string;
-  try {
-    // A `%` that starts no escape stands for itself, as in Hive.
-    value = decodeURIComponent(text.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
-  } catch {
-    throw new ScorelineError(
-      'input',
-      `partition folder ${shown(folder)}: not UTF-8 after its % escapes`,
-    );
-  }
-  const [found] = /[/\\\0]/.exec(value) ?? [];
-  if (found !== undefined) {
-    const character = found === '\0' ? 'a NUL character' : 'a path separator (/ or \\)';
-    throw new ScorelineError(
-      'input',
-      `partition folder ${shown(folder)}: the ${what} has ${character} after its % escapes, which columns of folders cannot have; rename the folder`,
-    );
-  }
-  return value;
 }

@@ -3,8 +3,9 @@
 import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { TensorElement, TensorSpec } from '../base/onnx.js';
-import type { PartitionValue, SchemaColumn } from './dataset.js';
+import type { SchemaColumn } from './dataset.js';
 import type { JobColumn, JobFeatures } from './job.js';
+import type { PartitionValue } from './partition.js';
 import {
   bindOutputs,
   type OutputBinding,

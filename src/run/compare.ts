@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import { listFolder } from '../base/files.js';
-import { partitionValues } from '../plan/dataset.js';
 import type { Manifest, UnitRecord } from '../plan/manifest.js';
+import { partitionValues } from '../plan/partition.js';
 import { isSelected, type Selection } from '../plan/selection.js';
 import { type ComparisonReport, comparisonReport } from '../report/comparison.js';
 import { notExplained } from '../report/explanation.js';

@@ -3,15 +3,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, messageOf, ScorelineError, shown } from '../base/errors.js';
 import { compareText, sha256, stampOf } from '../base/hash.js';
-import {
-  type DataFile,
-  type Dataset,
-  type PartitionValue,
-  partitionValues,
-} from '../plan/dataset.js';
+import type { DataFile, Dataset } from '../plan/dataset.js';
 import { type Job, jobFromObject } from '../plan/job.js';
 import type { PartRecord, StoredFile } from '../plan/ledger.js';
 import { type PublishedFile, publishedFiles, unitOf } from '../plan/manifest.js';
+import { type PartitionValue, partitionValues } from '../plan/partition.js';
 import type { UnitPlan } from '../plan/plan.js';
 import type { ValueDifference } from '../worker/protocol.js';
 import { chainFile, chainNumbers, jobFile, readIfThere } from './chain.js';

@@ -1,8 +1,9 @@
 /** What the data of a drafted job look like: their columns, and which of them may name rows. Workers look. */
 import { ScorelineError, shown } from '../base/errors.js';
 import type { CsvDialect } from '../plan/csv.js';
-import type { Dataset, FileFacts, PartitionValue, SchemaColumn } from '../plan/dataset.js';
+import type { Dataset, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import { type DraftColumn, keyCandidates } from '../plan/draft.js';
+import type { PartitionValue } from '../plan/partition.js';
 import { columnsOfFile, unifiedType } from '../plan/signature.js';
 import { DescriptionCache, describeFiles } from './describe.js';
 import { inspectWith } from './inspect.js';

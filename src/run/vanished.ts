@@ -1,9 +1,11 @@
 /** Published units whose input is there no longer. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { coversPath, type Dataset, NothingSelected, partitionValues } from '../plan/dataset.js';
+import { type Dataset, NothingSelected } from '../plan/dataset.js';
+import { coversPath } from '../plan/globs.js';
 import type { Job } from '../plan/job.js';
 import type { Manifest, UnitRecord } from '../plan/manifest.js';
+import { partitionValues } from '../plan/partition.js';
 import { belowDate, fillDate, isSelected, type Selection } from '../plan/selection.js';
 import { listInput } from './prepare.js';
 

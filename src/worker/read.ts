@@ -17,7 +17,7 @@ import {
 import { bytesOfElement, type ElementType } from '../base/elements.js';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
-import type { PartitionValue } from '../plan/dataset.js';
+import type { PartitionValue } from '../plan/partition.js';
 import {
   type ColumnSource,
   type ColumnType,

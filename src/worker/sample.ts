@@ -22,9 +22,9 @@ import type { InputBinding } from '../plan/signature.js';
 import { textHash } from '../stats/category.js';
 import type { FeatureBatch, FeaturesPlan } from './features.js';
 import type { ScoredBatch } from './infer.js';
-import { distinctOutputs, placesOf } from './part.js';
 import type { SampleConfig, TaskOrder } from './protocol.js';
 import { type Segment, type SourceBatch, segmentSql } from './read.js';
+import { distinctOutputs, placesOf } from './score-table.js';
 
 /** The types whose keys are hashed as the numbers that they are, so that files of different ones agree. */
 const WHOLE = /^U?(?:TINY|SMALL|BIG)?INT(?:EGER)?$/;

@@ -6,11 +6,12 @@ import { encodeScored } from '../explain/sample-file.js';
 import type { ScoresRecord } from '../plan/ledger.js';
 import { dependsOnBatch, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
-import { ledgersOf, putInStore, ScoreTable, writePart } from './part.js';
+import { ledgersOf, putInStore, writePart } from './part.js';
 import type { TaskOrder, TaskResult } from './protocol.js';
 import { type BadRow, messageOfRow } from './quarantine.js';
 import { checkUnchanged, type Segment } from './read.js';
 import { publishedSample, sampledPlaces, TaskSample } from './sample.js';
+import { ScoreTable } from './score-table.js';
 import { openTask, placeText, segmentsOfTask, type TaskTools, taskRow } from './scoring.js';
 import { statisticsOfPart, TaskStatistics } from './statistics.js';
 

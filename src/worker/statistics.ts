@@ -13,10 +13,10 @@ import type { ColumnRole, ColumnStatistics, Statistics } from '../stats/column.j
 import { NumericBuilder } from '../stats/numeric-builder.js';
 import type { FeatureBatch } from './features.js';
 import type { ScoredBatch } from './infer.js';
-import { distinctOutputs } from './part.js';
 import type { TaskOrder } from './protocol.js';
 import { ROW_STATUS } from './quarantine.js';
 import { type Segment, segmentSql } from './read.js';
+import { distinctOutputs } from './score-table.js';
 
 /** Counts the values of one column. Of lists, all elements are counted together. */
 interface Counter {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { coversPath } from '../../src/plan/dataset.js';
+import { coversPath } from '../../src/plan/globs.js';
 
 describe('a path or glob covers a file', () => {
   test.each([
