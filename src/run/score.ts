@@ -222,10 +222,15 @@ export async function scoreMissing(
   // Long tasks first, so that workers end together. The order of completion changes nothing.
   const early = longest.filter((task) => chosen.has(task));
   const late = longest.filter((task) => !chosen.has(task));
-  await Promise.all(scoreAll(early, early[0]));
-  // Where nothing is left to score, all that there is is judged before it is published.
-  if (late.length > 0) await tools.judgeFirst?.(partsOf(first, parts));
-  await Promise.all([keyChecks, ...scoreAll(late, early.length > 0 ? undefined : late[0])]);
+  try {
+    await Promise.all(scoreAll(early, early[0]));
+    // Where nothing is left to score, all that there is is judged before it is published.
+    if (late.length > 0) await tools.judgeFirst?.(partsOf(first, parts));
+    await Promise.all([keyChecks, ...scoreAll(late, early.length > 0 ? undefined : late[0])]);
+  } finally {
+    // What has not begun does not begin any more.
+    inTurn.clearQueue();
+  }
   return scored;
 }
 
