@@ -265,6 +265,30 @@ describe('flips', () => {
     expect(label?.changed).toBeGreaterThan(ROWS / 10);
     expect(label?.pairs.reduce((sum, { keys }) => sum + keys, 0)).toBe(label?.changed);
   }, 60_000);
+
+  test('are of no day, where days are judged one by one', async () => {
+    const job = makeCase({
+      input: { path: 'in/{date:yyyy-MM-dd}.csv', key: 'id' },
+      model: { path: modelPath('small/multi') },
+      features: ['a', 'b', 'c'],
+      output: { path: 'out', keep: ['id'], columns: { label: 'label' } },
+      baseline: { trailing: 3 },
+      gates: { flips: { max: '10%' } },
+    });
+    const range = ['--from', '2013-06-01', '--to', '2013-06-02'];
+    writePart(job, '2013-06-01.csv', -5, 1);
+    writePart(job, '2013-06-02.csv', -5, 1);
+    expect((await job.run(...range)).exit).toBe(0);
+    writePart(job, '2013-06-01.csv', -5, 2);
+    writePart(job, '2013-06-02.csv', -5, 2);
+    const flipped = await job.run(...range);
+    expect([flipped.exit, flipped.stderr]).toEqual([
+      3,
+      expect.stringMatching(
+        /flips\.max: [\d.]+ % \(limit 10 %\) against what was published before; staged in/,
+      ),
+    ]);
+  }, 60_000);
 });
 
 describe('a job', () => {
