@@ -14,7 +14,7 @@ import { gateLine } from '../stats/gate-line.js';
 import { type GateResult, SURE } from '../stats/gate-settings.js';
 import { histogramOf } from '../stats/histogram.js';
 import { varianceOf } from '../stats/moments.js';
-import { quantilesOf } from '../stats/numeric.js';
+import { quantilesOf, topNumbers } from '../stats/numeric.js';
 import { explanationLines } from './explanation.js';
 import type { QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
@@ -24,7 +24,7 @@ type Summary = ColumnReport['current'];
 type Change = NonNullable<ColumnReport['change']>;
 type AnyNumber = number | 'Infinity' | '-Infinity' | 'NaN';
 
-/** How many categories a report names. */
+/** How many categories a report names, or frequent numbers. */
 const CATEGORIES_NAMED = 10;
 /** How many columns a terminal names, and how far one must have moved to be among them, other than by chance. */
 const CHANGES_SHOWN = 3;
@@ -102,13 +102,18 @@ function summaryOf(sketch: Sketch): Summary {
       top: topTexts(sketch, CATEGORIES_NAMED),
     };
   }
-  const { positiveInfinite, negativeInfinite, zeros, min, max, moments } = sketch;
+  const { nulls, nan, positiveInfinite, negativeInfinite, zeros, min, max, moments } = sketch;
+  const top = topNumbers(sketch, CATEGORIES_NAMED);
   const values = quantilesOf(sketch, QUANTILES);
   const variance = varianceOf(moments);
   return {
     kind: 'numeric',
     ...about,
+    nulls,
+    nan,
     infinite: positiveInfinite + negativeInfinite,
+    positiveInfinite,
+    negativeInfinite,
     zeros,
     distinct: distinctValues(sketch),
     min: min ?? null,
@@ -116,6 +121,7 @@ function summaryOf(sketch: Sketch): Summary {
     mean: moments.count === 0 ? null : moments.mean,
     variance: variance === undefined ? null : saved(variance),
     quantiles: values.map((value, i) => ({ share: QUANTILES[i]!, value })),
+    ...(top !== undefined && { top }),
   };
 }
 
@@ -137,6 +143,7 @@ function changeOf({ numeric, category, mean, missing, added, vanished }: ColumnC
         : { ...both.chiSquared, statistic: saved(both.chiSquared.statistic) },
     ks: numeric?.ks ?? null,
     wasserstein: numeric === undefined ? null : saved(numeric.wassersteinNormed),
+    wassersteinPlain: numeric === undefined ? null : saved(numeric.wasserstein),
     greatestChange: category?.greatestChange ?? null,
     mean:
       mean === undefined
