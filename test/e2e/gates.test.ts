@@ -76,6 +76,12 @@ describe('gates', () => {
       3,
       expect.stringMatching(/drift\.psi a.*--because/),
     ]);
+    // As `--because "$WHY"` in a script that does not set it.
+    const blank = await scoreline(['publish', job.output, runId, '--because', ' ']);
+    expect([blank.exit, blank.stderr.trim()]).toEqual([
+      2,
+      expect.stringMatching(/^scoreline: .*--because.*expected a reason.*$/),
+    ]);
     expect(job.manifest()).toBe(before);
     const published = await command(job, 'publish', runId, '--because', 'a new fleet');
     expect([published.exit, published.report]).toEqual([
