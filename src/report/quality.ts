@@ -13,6 +13,7 @@ import { type ColumnComparison, compareColumn, QUANTILES } from '../stats/drift.
 import { gateLine } from '../stats/gate-line.js';
 import { type GateResult, SURE } from '../stats/gate-settings.js';
 import { histogramOf } from '../stats/histogram.js';
+import { NO_BASELINE } from '../stats/judge.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf, topNumbers } from '../stats/numeric.js';
 import { explanationLines } from './explanation.js';
@@ -184,7 +185,7 @@ export function lineOfGate(
   return day === null ? line : `${line}, on ${day}`;
 }
 
-/** What a terminal says of a report: the verdict, each gate that did not pass, the columns that moved most. */
+/** What a terminal says of a report: the verdict, each gate that did not pass or could not be judged, the columns that moved most. */
 export function qualityLines(report: QualityReport): string[] {
   const { verdict, gates, baseline, reason, judged, enforced } = report;
   if (judged === null) return [];
@@ -199,9 +200,24 @@ export function qualityLines(report: QualityReport): string[] {
   return [
     `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${mode}`,
     ...alarms.map((gate) => `gate       ${lineOfGate(gate, baseline?.label)}`),
+    ...(enforced ? skippedLines(gates) : []),
     ...(report.explanation === null ? [] : explanationLines(report.explanation)),
     ...(moved === '' ? [] : [`changes    ${moved}`]),
   ];
+}
+
+/** Why gates of the job could not be judged: a line for each reason, but for the baseline that is not there. */
+function skippedLines(gates: QualityReport['gates']): string[] {
+  const names = new Map<string, string[]>();
+  for (const { gate, status, findings } of gates) {
+    const reason = findings[0]?.reason ?? NO_BASELINE;
+    if (status !== 'skipped' || reason === NO_BASELINE) continue;
+    names.set(reason, [...(names.get(reason) ?? []), gate]);
+  }
+  return Array.from(
+    names,
+    ([reason, all]) => `gate       skipped ${all.join(', ')}: ${shown(reason)}`,
+  );
 }
 
 function changesOf({ columns }: QualityReport): string {

@@ -123,6 +123,28 @@ describe('gates', () => {
     expect((await job.run()).report).toMatchObject({ outcome: 'unchanged', verdict: 'none' });
   }, 60_000);
 
+  test('that cannot be judged say why, but for the baseline that a first run lacks', async () => {
+    const job = makeCase({ gates: { ...GATES, new_categories: { max: 5 } } });
+    const few = (rows: number): void => {
+      const text = `a,b,c\n${'1,2,3\n'.repeat(rows)}`;
+      mkdirSync(job.input, { recursive: true });
+      writeFileSync(join(job.input, 'x.csv'), text);
+    };
+    // No column of texts is counted: the gate would never see one.
+    const blind = expect.stringMatching(
+      /^gate {7}skipped new_categories\.max: no column to look at: .*statistics/,
+    );
+    few(99);
+    expect((await job.run()).report.gates.slice(1)).toEqual([blind]);
+    few(98);
+    const second = await job.run();
+    expect([second.exit, second.report.verdict]).toEqual([0, 'pass']);
+    expect(second.report.gates.filter((line) => line.startsWith('gate '))).toEqual([
+      'gate       skipped drift.psi, scores.mean_change: too few rows (98 against 99, of 100)',
+      blind,
+    ]);
+  }, 60_000);
+
   test('judge each day of a backfill by the days before it, in one run', async () => {
     const job = makeCase({
       input: { path: 'in/{date:yyyy-MM-dd}.csv' },
