@@ -48,6 +48,12 @@ function metricsFile(path: string): string {
   throw new InvalidArgumentError('the node exporter reads only files that end with .prom');
 }
 
+/** The reason of `--because`: what is kept in the history says something. */
+export function reasonOf(text: string): string {
+  if (text.trim() !== '') return text;
+  throw new InvalidArgumentError('expected a reason');
+}
+
 /** A share as `i/n`, counted from 0. */
 export function shardOf(text: string): { index: number; count: number } {
   const [, index, count] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];

@@ -43,12 +43,16 @@ export function selectionOf(options: SelectionOptions): Selection {
   };
 }
 
-/** Partition values as an option has them. Throws `usage`. */
-export function partitionsOf(option: string, texts: readonly string[]): Selection['partitions'] {
+/** Partition values as an option has them. Throws `usage`, and then says what was expected. */
+export function partitionsOf(
+  option: string,
+  texts: readonly string[],
+  expected = 'name=value',
+): Selection['partitions'] {
   return texts.map((text) => {
     const equals = text.indexOf('=');
     if (equals <= 0)
-      throw new ScorelineError('usage', `${option} ${shown(text)}: expected name=value`);
+      throw new ScorelineError('usage', `${option} ${shown(text)}: expected ${expected}`);
     return { name: text.slice(0, equals), value: text.slice(equals + 1) };
   });
 }

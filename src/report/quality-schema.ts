@@ -43,7 +43,11 @@ const numericSummary = z.strictObject({
   kind: z.literal('numeric'),
   rows: count,
   missing: count.describe('Null or not a number.'),
+  nulls: count.optional(),
+  nan: count.optional(),
   infinite: count,
+  positiveInfinite: count.optional(),
+  negativeInfinite: count.optional(),
   zeros: count,
   distinct: count.describe('Different numbers, or of more than 4,096 their buckets.'),
   min: z.number().nullable(),
@@ -51,6 +55,10 @@ const numericSummary = z.strictObject({
   mean: z.number().nullable(),
   variance: anyNumber.nullable().describe('Of the population.'),
   quantiles: z.array(z.strictObject({ share: z.number(), value: z.number() })),
+  top: z
+    .array(z.strictObject({ value: z.number(), count }))
+    .optional()
+    .describe('The ten most frequent; not there of more than 4,096 different ones.'),
 });
 
 const categorySummary = z.strictObject({
@@ -62,7 +70,9 @@ const categorySummary = z.strictObject({
   shortest: count.nullable(),
   longest: count.nullable(),
   meanLength: z.number().nullable(),
-  top: z.array(z.strictObject({ text: z.string(), count })).describe('The ten most frequent.'),
+  top: z
+    .array(z.strictObject({ text: z.string(), count }))
+    .describe('The ten most frequent; of more than 10,000 different ones, of a sample of these.'),
 });
 
 const summary = z.discriminatedUnion('kind', [numericSummary, categorySummary]);
@@ -78,6 +88,7 @@ const changeSchema = z.strictObject({
     .nullable(),
   ks: z.strictObject({ distance: z.number(), p: z.number() }).nullable(),
   wasserstein: anyNumber.nullable().describe('In standard deviations of the baseline.'),
+  wassersteinPlain: anyNumber.nullable().optional().describe('In the unit of the numbers.'),
   greatestChange: z.number().nullable().describe('L-infinity, of texts.'),
   mean: z
     .strictObject({ change: anyNumber, relative: anyNumber.nullable(), p: z.number() })
@@ -99,7 +110,9 @@ const changeSchema = z.strictObject({
     .describe('Rows in each bin.'),
   added: z
     .strictObject({ count, first: z.array(lone) })
-    .describe('Categories that the baseline lacks.'),
+    .describe(
+      'Categories that the baseline lacks; of more than 10,000 different ones, those in a sample.',
+    ),
   vanished: z.strictObject({ count, first: z.array(lone) }),
 });
 

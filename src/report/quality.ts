@@ -13,8 +13,9 @@ import { type ColumnComparison, compareColumn, QUANTILES } from '../stats/drift.
 import { gateLine } from '../stats/gate-line.js';
 import { type GateResult, SURE } from '../stats/gate-settings.js';
 import { histogramOf } from '../stats/histogram.js';
+import { NO_BASELINE } from '../stats/judge.js';
 import { varianceOf } from '../stats/moments.js';
-import { quantilesOf } from '../stats/numeric.js';
+import { quantilesOf, topNumbers } from '../stats/numeric.js';
 import { explanationLines } from './explanation.js';
 import type { QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
@@ -24,7 +25,7 @@ type Summary = ColumnReport['current'];
 type Change = NonNullable<ColumnReport['change']>;
 type AnyNumber = number | 'Infinity' | '-Infinity' | 'NaN';
 
-/** How many categories a report names. */
+/** How many categories a report names, or frequent numbers. */
 const CATEGORIES_NAMED = 10;
 /** How many columns a terminal names, and how far one must have moved to be among them, other than by chance. */
 const CHANGES_SHOWN = 3;
@@ -102,13 +103,18 @@ function summaryOf(sketch: Sketch): Summary {
       top: topTexts(sketch, CATEGORIES_NAMED),
     };
   }
-  const { positiveInfinite, negativeInfinite, zeros, min, max, moments } = sketch;
+  const { nulls, nan, positiveInfinite, negativeInfinite, zeros, min, max, moments } = sketch;
+  const top = topNumbers(sketch, CATEGORIES_NAMED);
   const values = quantilesOf(sketch, QUANTILES);
   const variance = varianceOf(moments);
   return {
     kind: 'numeric',
     ...about,
+    nulls,
+    nan,
     infinite: positiveInfinite + negativeInfinite,
+    positiveInfinite,
+    negativeInfinite,
     zeros,
     distinct: distinctValues(sketch),
     min: min ?? null,
@@ -116,6 +122,7 @@ function summaryOf(sketch: Sketch): Summary {
     mean: moments.count === 0 ? null : moments.mean,
     variance: variance === undefined ? null : saved(variance),
     quantiles: values.map((value, i) => ({ share: QUANTILES[i]!, value })),
+    ...(top !== undefined && { top }),
   };
 }
 
@@ -137,6 +144,7 @@ function changeOf({ numeric, category, mean, missing, added, vanished }: ColumnC
         : { ...both.chiSquared, statistic: saved(both.chiSquared.statistic) },
     ks: numeric?.ks ?? null,
     wasserstein: numeric === undefined ? null : saved(numeric.wassersteinNormed),
+    wassersteinPlain: numeric === undefined ? null : saved(numeric.wasserstein),
     greatestChange: category?.greatestChange ?? null,
     mean:
       mean === undefined
@@ -177,7 +185,7 @@ export function lineOfGate(
   return day === null ? line : `${line}, on ${day}`;
 }
 
-/** What a terminal says of a report: the verdict, each gate that did not pass, the columns that moved most. */
+/** What a terminal says of a report: the verdict, each gate that did not pass or could not be judged, the columns that moved most. */
 export function qualityLines(report: QualityReport): string[] {
   const { verdict, gates, baseline, reason, judged, enforced } = report;
   if (judged === null) return [];
@@ -192,9 +200,24 @@ export function qualityLines(report: QualityReport): string[] {
   return [
     `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${mode}`,
     ...alarms.map((gate) => `gate       ${lineOfGate(gate, baseline?.label)}`),
+    ...(enforced ? skippedLines(gates) : []),
     ...(report.explanation === null ? [] : explanationLines(report.explanation)),
     ...(moved === '' ? [] : [`changes    ${moved}`]),
   ];
+}
+
+/** Why gates of the job could not be judged: a line for each reason, but for the baseline that is not there. */
+function skippedLines(gates: QualityReport['gates']): string[] {
+  const names = new Map<string, string[]>();
+  for (const { gate, status, findings } of gates) {
+    const reason = findings[0]?.reason ?? NO_BASELINE;
+    if (status !== 'skipped' || reason === NO_BASELINE) continue;
+    names.set(reason, [...(names.get(reason) ?? []), gate]);
+  }
+  return Array.from(
+    names,
+    ([reason, all]) => `gate       skipped ${all.join(', ')}: ${shown(reason)}`,
+  );
 }
 
 function changesOf({ columns }: QualityReport): string {

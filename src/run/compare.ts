@@ -4,7 +4,7 @@ import { didYouMean, ScorelineError, shown } from '../base/errors.js';
 import { listFolder } from '../base/files.js';
 import type { Manifest, UnitRecord } from '../plan/manifest.js';
 import { partitionValues } from '../plan/partition.js';
-import { isSelected, type Selection } from '../plan/selection.js';
+import { isSelected, partitionsOf, type Selection } from '../plan/selection.js';
 import { type ComparisonReport, comparisonReport } from '../report/comparison.js';
 import { notExplained } from '../report/explanation.js';
 import type { Explanation } from '../report/explanation-schema.js';
@@ -22,6 +22,21 @@ export interface Side {
   readonly name: string;
   /** Partition values: only the partitions that have one of those given for each column. */
   readonly partitions: Selection['partitions'];
+  /** Only the partitions in one of these folders, or below: days, and others whose folders give no values. */
+  readonly folders: readonly string[];
+}
+
+/** What an option says of the partitions of a side: `name=value`, or a folder. Throws `usage`. */
+export function sidePartitions(
+  option: string,
+  texts: readonly string[],
+): Pick<Side, 'partitions' | 'folders'> {
+  const isFolder = (text: string): boolean => text !== '' && !text.includes('=');
+  const values = texts.filter((text) => !isFolder(text));
+  return {
+    partitions: partitionsOf(option, values, 'name=value or a folder'),
+    folders: texts.filter(isFolder).map((text) => text.replace(/\/+$/, '')),
+  };
 }
 
 /** Statistics, what they are of, and the units where it is not a saved baseline. */
@@ -71,7 +86,7 @@ async function explanationOf({
 async function findSide(output: Output, side: Side, reader: StatisticsReader): Promise<Found> {
   if (await isBaselineFile(side.name)) {
     const { label, statistics, units } = await readBaseline(side.name, shown(side.name));
-    if (side.partitions.length > 0)
+    if (wantedOf(side) !== '')
       throw new ScorelineError(
         'usage',
         `${shown(side.name)}: a saved baseline has no partitions to choose from`,
@@ -88,9 +103,9 @@ async function findSide(output: Output, side: Side, reader: StatisticsReader): P
       `${label}: of ${lacking} of ${chosen.size} partitions no statistics are kept; they are for what was scored since scoreline makes them and gc has left`,
     );
   }
-  const values = side.partitions.map(({ name, value }) => `${name}=${value}`).join(', ');
+  const wanted = wantedOf(side);
   return {
-    label: values === '' ? label : `${shown(values)} of ${label}`,
+    label: wanted === '' ? label : `${shown(wanted)} of ${label}`,
     statistics: found.statistics,
     partitions: chosen.size,
     names: [...chosen.keys()],
@@ -147,6 +162,9 @@ async function ofNumber(
   );
 }
 
+/** How runs and acts end that made a snapshot. */
+const PUBLISHING = ['published', 'partial', 'reverted', 'repaired'];
+
 async function ofRun(
   output: Output,
   runId: string,
@@ -169,7 +187,7 @@ async function ofRun(
       `${shown(runId)}: no run of this name${didYouMean(runId, names)}; "scoreline runs" lists them`,
     );
   }
-  if (entry.snapshot === null || !['published', 'partial'].includes(entry.verdict))
+  if (entry.snapshot === null || !PUBLISHING.includes(entry.verdict))
     throw new ScorelineError(
       'usage',
       `${runId}: published nothing and has nothing staged; "scoreline runs" says what came of it`,
@@ -177,15 +195,19 @@ async function ofRun(
   return ofNumber(output, entry.snapshot, numbers);
 }
 
-function chosenUnits(
-  manifest: Manifest,
-  { partitions }: Side,
-  label: string,
-): Map<string, UnitRecord> {
+/** The partitions that a side is of, as the command line has them; empty for all. */
+function wantedOf({ partitions, folders }: Side): string {
+  return [...partitions.map(({ name, value }) => `${name}=${value}`), ...folders].join(', ');
+}
+
+function chosenUnits(manifest: Manifest, side: Side, label: string): Map<string, UnitRecord> {
   const all = Object.entries(manifest.units);
-  const chosen = all.filter(([unit]) => isSelected({ partitions }, partitionValues(unit)));
+  const { folders } = side;
+  const isWithin = (unit: string): boolean =>
+    folders.length === 0 || folders.some((folder) => `${unit}/`.startsWith(`${folder}/`));
+  const chosen = all.filter(([unit]) => isWithin(unit) && isSelected(side, partitionValues(unit)));
   if (chosen.length > 0) return new Map(chosen);
-  const wanted = partitions.map(({ name, value }) => `${name}=${value}`).join(', ');
+  const wanted = wantedOf(side);
   const some = all.slice(0, 3).map(([unit]) => shown(unit === '' ? '.' : unit));
   const more = all.length > 3 ? ', …' : '';
   throw new ScorelineError(

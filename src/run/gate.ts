@@ -12,6 +12,7 @@ import type { Flips } from '../stats/flips.js';
 import {
   DEFAULT_GATES,
   DRIFT_MEASURES,
+  FLIPS_GATE,
   type GateResult,
   type GateSettings,
 } from '../stats/gate-settings.js';
@@ -295,6 +296,10 @@ function reportOf(
     });
     return all.reduce((worst, one) => (isWorse(one.result, worst.result) ? one : worst));
   });
+  const reports = gates.map(({ each, result }) => ({
+    each,
+    gate: gateReport(result, result.gate === FLIPS_GATE ? undefined : each.comparison.day),
+  }));
   const [worst] = gates.toSorted((a, b) => rank(a.result) - rank(b.result));
   const isAlarm = worst !== undefined && rank(worst.result) < ORDER.indexOf('pass');
   const shownOf = isAlarm ? worst.each : judged.at(-1)!;
@@ -313,15 +318,13 @@ function reportOf(
         ? null
         : { label: baseline.label, rows: baseline.statistics.rows, partitions: [...compared] },
     reason: baseline === undefined ? reason : null,
-    gates: gates.map(({ each, result }) => gateReport(result, each.comparison.day)),
+    gates: reports.map(({ gate }) => gate),
     columns: columnReports(current.statistics, baseline?.statistics, ignored),
     flips: (flips as QualityReport['flips']) ?? null,
   };
-  const against = gates
-    .filter(({ result }) => result.status === 'fail')
-    .map(({ each, result }) =>
-      lineOfGate(gateReport(result, each.comparison.day), each.baseline?.label),
-    );
+  const against = reports
+    .filter(({ gate }) => gate.status === 'fail')
+    .map(({ each, gate }) => lineOfGate(gate, each.baseline?.label));
   return { report, against, shown: shownOf };
 }
 

@@ -217,7 +217,9 @@ export async function scoreMissing(
         })
         .catch(blame(task.unit)),
     );
-  const first = prepared.job.canary ? firstTasks(missing) : new Map<string, Task>();
+  const isNew = (task: Task): boolean => !known.published.has(keyOf(task));
+  const fresh = prepared.job.canary ? tasks.filter(isNew) : [];
+  const first = prepared.job.canary ? firstTasks(missing, fresh) : new Map<string, Task>();
   const chosen = new Set(first.values());
   // Long tasks first, so that workers end together. The order of completion changes nothing.
   const early = longest.filter((task) => chosen.has(task));
@@ -234,10 +236,16 @@ export async function scoreMissing(
   return scored;
 }
 
-/** The first of some tasks of each unit. */
-function firstTasks(tasks: readonly Task[]): Map<string, Task> {
+/**
+ * Of each unit that has missing tasks the first that is new: what is there already, but was never published, is judged again, so
+ * that what stopped a run stops the same run again.
+ */
+function firstTasks(missing: readonly Task[], fresh: readonly Task[]): Map<string, Task> {
+  const units = new Set(missing.map(({ unit }) => unit));
   const first = new Map<string, Task>();
-  for (const task of tasks) if (!first.has(task.unit)) first.set(task.unit, task);
+  // Where all that is missing was published once, it is the first of that.
+  for (const task of [...fresh, ...missing])
+    if (units.has(task.unit) && !first.has(task.unit)) first.set(task.unit, task);
   return first;
 }
 

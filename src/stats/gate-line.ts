@@ -1,7 +1,7 @@
 /** A gate in one line, for a terminal. */
 import { shown } from '../base/errors.js';
 import { grouped } from '../base/grouped.js';
-import type { GateFinding, GateResult, Unit } from './gate-settings.js';
+import { FLIPS_GATE, type GateFinding, type GateResult, type Unit } from './gate-settings.js';
 
 /**
  * A gate in one line: how it was judged, the column that is worst, what was measured, the limit and the baseline.
@@ -18,7 +18,8 @@ export function gateLine(
   if (worst.measured === null) return `${name}: ${worst.reason ?? ''}`;
   const say = (value: number): string => sayNumber(value, unit);
   const limit = worst.limit === null ? '' : ` (limit ${say(worst.limit)})`;
-  const before = compared && label !== undefined ? sayBaseline(worst, label, baselineUnit) : '';
+  const other = gate === FLIPS_GATE ? 'what was published before' : label;
+  const before = compared && other !== undefined ? sayBaseline(worst, other, baselineUnit) : '';
   const reason = worst.reason === null ? '' : `; ${worst.reason}`;
   const others = findings.filter((finding) => finding.status === status).length - 1;
   const more = others > 0 && (status === 'fail' || status === 'warn') ? `; and ${others} more` : '';

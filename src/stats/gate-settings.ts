@@ -27,6 +27,9 @@ export const DRIFT_MEASURES = [
 ] as const;
 export type DriftMeasure = (typeof DRIFT_MEASURES)[number];
 
+/** The gate that looks at keys: it is of all rows, and compares them with what was published before, whatever the baseline is. */
+export const FLIPS_GATE = 'flips.max';
+
 /** The gates of a job; those that are not there are not judged. Shares are from 0 to 1. */
 export interface GateSettings {
   readonly rows?: { readonly min?: number | undefined; readonly change?: Limit | undefined };

@@ -8,6 +8,7 @@ import type { ColumnComparison } from './drift.js';
 import {
   DRIFT_MEASURES,
   type DriftMeasure,
+  FLIPS_GATE,
   type GateFinding,
   type GateInput,
   type GateResult,
@@ -233,7 +234,7 @@ function flipGates({ settings, flips, history }: GateInput): GateResult[] {
   const skipped = isSkipped ? [{ ...SKIPPED, reason }] : [];
   const limits = { fail: settings.flips.max };
   return [
-    judged('flips.max', {
+    judged(FLIPS_GATE, {
       unit: 'share',
       baselineUnit: 'share',
       limits,

@@ -160,6 +160,17 @@ export function edgesAt(
   return resolution === 'exact' ? [point, point] : bucketEdges(point);
 }
 
+/** The most frequent of the finite numbers, with their counts, the lesser one first among equals; undefined for buckets. */
+export function topNumbers(
+  { resolution, points, counts }: Points,
+  most: number,
+): { readonly value: number; readonly count: number }[] | undefined {
+  if (resolution === 'bucket') return undefined;
+  return Array.from(points, (value, i) => ({ value, count: counts[i]! }))
+    .sort((a, b) => b.count - a.count || a.value - b.value)
+    .slice(0, most);
+}
+
 /**
  * Quantiles of the finite numbers: for each share the least number that so many do not exceed (NumPy's `inverted_cdf`), exact for
  * counted numbers, within 0.4 % for buckets. Shares must rise. Empty where there is no number.

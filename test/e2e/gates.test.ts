@@ -76,6 +76,12 @@ describe('gates', () => {
       3,
       expect.stringMatching(/drift\.psi a.*--because/),
     ]);
+    // As `--because "$WHY"` in a script that does not set it.
+    const blank = await scoreline(['publish', job.output, runId, '--because', ' ']);
+    expect([blank.exit, blank.stderr.trim()]).toEqual([
+      2,
+      expect.stringMatching(/^scoreline: .*--because.*expected a reason.*$/),
+    ]);
     expect(job.manifest()).toBe(before);
     const published = await command(job, 'publish', runId, '--because', 'a new fleet');
     expect([published.exit, published.report]).toEqual([
@@ -115,6 +121,28 @@ describe('gates', () => {
     ]);
     expect((await job.run('--set', 'gates.rows.min=400')).exit).toBe(0);
     expect((await job.run()).report).toMatchObject({ outcome: 'unchanged', verdict: 'none' });
+  }, 60_000);
+
+  test('that cannot be judged say why, but for the baseline that a first run lacks', async () => {
+    const job = makeCase({ gates: { ...GATES, new_categories: { max: 5 } } });
+    const few = (rows: number): void => {
+      const text = `a,b,c\n${'1,2,3\n'.repeat(rows)}`;
+      mkdirSync(job.input, { recursive: true });
+      writeFileSync(join(job.input, 'x.csv'), text);
+    };
+    // No column of texts is counted: the gate would never see one.
+    const blind = expect.stringMatching(
+      /^gate {7}skipped new_categories\.max: no column to look at: .*statistics/,
+    );
+    few(99);
+    expect((await job.run()).report.gates.slice(1)).toEqual([blind]);
+    few(98);
+    const second = await job.run();
+    expect([second.exit, second.report.verdict]).toEqual([0, 'pass']);
+    expect(second.report.gates.filter((line) => line.startsWith('gate '))).toEqual([
+      'gate       skipped drift.psi, scores.mean_change: too few rows (98 against 99, of 100)',
+      blind,
+    ]);
   }, 60_000);
 
   test('judge each day of a backfill by the days before it, in one run', async () => {
@@ -264,6 +292,30 @@ describe('flips', () => {
     const [label] = flips?.columns ?? [];
     expect(label?.changed).toBeGreaterThan(ROWS / 10);
     expect(label?.pairs.reduce((sum, { keys }) => sum + keys, 0)).toBe(label?.changed);
+  }, 60_000);
+
+  test('are of no day, where days are judged one by one', async () => {
+    const job = makeCase({
+      input: { path: 'in/{date:yyyy-MM-dd}.csv', key: 'id' },
+      model: { path: modelPath('small/multi') },
+      features: ['a', 'b', 'c'],
+      output: { path: 'out', keep: ['id'], columns: { label: 'label' } },
+      baseline: { trailing: 3 },
+      gates: { flips: { max: '10%' } },
+    });
+    const range = ['--from', '2013-06-01', '--to', '2013-06-02'];
+    writePart(job, '2013-06-01.csv', -5, 1);
+    writePart(job, '2013-06-02.csv', -5, 1);
+    expect((await job.run(...range)).exit).toBe(0);
+    writePart(job, '2013-06-01.csv', -5, 2);
+    writePart(job, '2013-06-02.csv', -5, 2);
+    const flipped = await job.run(...range);
+    expect([flipped.exit, flipped.stderr]).toEqual([
+      3,
+      expect.stringMatching(
+        /flips\.max: [\d.]+ % \(limit 10 %\) against what was published before; staged in/,
+      ),
+    ]);
   }, 60_000);
 });
 

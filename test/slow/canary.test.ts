@@ -41,6 +41,11 @@ describe('a canary', () => {
     expect(job.manifest()).toBe(before);
     expect(readdirSync(join(job.output, 'staged'))).toEqual([]);
 
+    // What stopped it is in the store: the same run again is stopped by it, and scores nothing.
+    const again = await job.run();
+    expect([again.exit, again.report.outcome, again.report.tasks.scored]).toEqual([3, 'failed', 0]);
+    expect(again.stderr).toContain('stopped after the first task of each partition');
+
     const staged = await job.run('--set', 'canary=false');
     expect([staged.exit, staged.report.tasks, staged.report.outcome]).toMatchObject([
       3,

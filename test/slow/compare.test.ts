@@ -112,11 +112,47 @@ describe('comparing', () => {
     [['lates'], 2, /lates: neither .*did you mean "latest"/],
     [['20130601T000000Z-abcdef'], 2, /no run of this name|neither/],
     [['--current', 'p=9'], 2, /p=9: no partition of snapshot 2; it has p=1, p=2/],
-    [['--current', 'p'], 2, /--current p: expected name=value/],
+    [['--current', 'p'], 2, /p: no partition of snapshot 2; it has p=1, p=2/],
+    [['--current', '=1'], 2, /--current =1: expected name=value or a folder/],
   ])('%j is refused in one line', async (args, exit, expected) => {
     const refused = await scoreline(['compare', job.output, ...args]);
     expect([refused.exit, refused.stderr.trim()]).toEqual([exit, expect.stringMatching(expected)]);
     expect(refused.stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('takes what a person published or brought back by a command', async () => {
+    const other = makeCase();
+    writePart(other, 'x.csv', 0, 1);
+    await other.run();
+    writePart(other, 'x.csv', 4, 2);
+    await other.run();
+    const { stdout } = await scoreline(['revert', other.output, '--json']);
+    const { runId } = JSON.parse(stdout) as { runId: string };
+    const found = await scoreline(['compare', other.output, '2', runId, '--json']);
+    expect([found.exit, JSON.parse(found.stdout).current.label]).toEqual([0, 'snapshot 3']);
+  });
+
+  test('takes days, and other folders that are no name=value: one, or all below it', async () => {
+    const days = makeCase({ input: { path: 'in/{date:yyyy}/{date:MM-dd}.csv' } });
+    const dates = ['05-31', '06-01', '06-02'];
+    for (const [i, date] of dates.entries()) writePart(days, `2013/${date}.csv`, 4 * i, i);
+    expect((await days.run('--from', '2013-05-31', '--to', '2013-06-02')).exit).toBe(0);
+    const rows = async (...args: string[]) => {
+      const { stdout, stderr } = await scoreline(['compare', days.output, '--json', ...args]);
+      if (stderr !== '') return stderr;
+      const { baseline, current } = JSON.parse(stdout) as ComparisonReport;
+      return [baseline.rows, current.rows, baseline.label];
+    };
+    expect(await rows('--baseline', '2013/05-31', '--current', '2013/06-02/')).toEqual([
+      ...[500, 500],
+      '2013/05-31 of snapshot 1',
+    ]);
+    expect(await rows('--baseline', '2013/06-01', '--baseline', '2013/06-02')).toEqual([
+      ...[1000, 1500],
+      '2013/06-01, 2013/06-02 of snapshot 1',
+    ]);
+    expect(await rows('--current', '2013')).toEqual([1500, 1500, 'snapshot 1']);
+    expect(await rows('--current', '2013/06')).toMatch(/2013\/06: no partition of snapshot 1/);
   });
 
   test('a run that published nothing and staged nothing is no side', async () => {

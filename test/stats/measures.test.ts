@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { columnReports } from '../../src/report/quality.js';
 import { distinctValues, type Sketch } from '../../src/stats/column.js';
 import { compareColumn, QUANTILES } from '../../src/stats/drift.js';
 import { varianceOf } from '../../src/stats/moments.js';
 import { quantilesOf } from '../../src/stats/numeric.js';
+import { NumericBuilder } from '../../src/stats/numeric-builder.js';
 import {
   adjusted,
   chiSquaredTail,
@@ -185,6 +187,38 @@ function problemsOf({ type, baseline, current, truth }: Pair): string[] {
   return found;
 }
 
+/** What a report says of a pair, where it has to be what was measured. */
+function problemsOfReport({ type, baseline, current, truth }: Pair): string[] {
+  const of = type === 'numbers' ? numericOf : categoryOf;
+  const statistics = (sketch: Sketch) => ({
+    rows: 0,
+    columns: [{ name: 'c', role: 'feature' as const, sketch }],
+  });
+  const [report] = columnReports(statistics(of(current)), statistics(of(baseline)), []);
+  const found: string[] = [];
+  const check = (what: string, said: unknown, error: number, most: number): void => {
+    if (!(error <= most)) found.push(`${what} is ${said}, off by ${error}`);
+  };
+  for (const [name, side] of [
+    ['baseline', truth.baseline],
+    ['current', truth.current],
+  ] as const) {
+    const summary = report?.[name];
+    if (summary?.kind !== 'numeric') continue;
+    const { nulls, nan, positiveInfinite, negativeInfinite, top } = summary;
+    check(`${name}: nulls`, nulls, off(nulls, side.nulls), 0);
+    check(`${name}: NaN`, nan, off(nan, side.nan), 0);
+    check(`${name}: +∞`, positiveInfinite, off(positiveInfinite, side.above), 0);
+    check(`${name}: −∞`, negativeInfinite, off(negativeInfinite, side.below), 0);
+    const most = side.distinct > 4096 ? undefined : Math.min(10, side.distinct);
+    check(`${name}: top`, top?.length, off(top?.length, most), 0);
+  }
+  const wanted = truth.wasserstein_buckets ?? truth.wasserstein;
+  const said = report?.change?.wassersteinPlain ?? undefined;
+  check('wasserstein', said, off(said === undefined ? said : Number(said), wanted), 1e-9);
+  return found;
+}
+
 test('there are 200 pairs and more, of each kind', () => {
   expect(pairs.length).toBeGreaterThanOrEqual(200);
   expect(pairs.filter(({ type }) => type === 'texts').length).toBeGreaterThan(30);
@@ -194,6 +228,29 @@ test('there are 200 pairs and more, of each kind', () => {
 describe('statistics and measures equal those of Python', () => {
   test.each(pairs.map((pair) => [pair.name, pair] as const))('%s', (_, pair) => {
     expect(problemsOf(pair)).toEqual([]);
+  });
+});
+
+describe('a report says them', () => {
+  test.each(pairs.map((pair) => [pair.name, pair] as const))('%s', (_, pair) => {
+    expect(problemsOfReport(pair)).toEqual([]);
+  });
+
+  test('the most frequent numbers with their counts, as of labels; of buckets there are none', () => {
+    const of = (values: readonly number[]) => {
+      const builder = new NumericBuilder('other');
+      builder.add(Float64Array.from(values), { rows: values.length });
+      const columns = [{ name: 'label', role: 'output' as const, sketch: builder.finish() }];
+      const summary = columnReports({ rows: values.length, columns }, undefined, [])[0]?.current;
+      return summary?.kind === 'numeric' ? summary.top : [];
+    };
+    expect(of([3, 1, 1, 2, 3, 1, -0, Number.NaN])).toEqual([
+      { value: 1, count: 3 },
+      { value: 3, count: 2 },
+      { value: 0, count: 1 },
+      { value: 2, count: 1 },
+    ]);
+    expect(of(Array.from({ length: 4097 }, (_, i) => i))).toBeUndefined();
   });
 });
 

@@ -22,15 +22,11 @@ export function addCompare(program: Command, exit: (code: number) => void): void
           'partitions: both latest. No data is read: the statistics and samples that are kept of every task are enough.',
       )
       .option(
-        '--baseline <name=value>',
-        'of the baseline only partitions with this value (repeatable)',
+        '--baseline <partition>',
+        'of the baseline only partitions with this name=value, or in this folder, as 2013/06-01 (repeatable)',
         collect,
       )
-      .option(
-        '--current <name=value>',
-        'of the current side only partitions with this value (repeatable)',
-        collect,
-      )
+      .option('--current <partition>', 'of the current side only these (repeatable)', collect)
       .option('--no-why', 'do not look for why scores differ'),
   ).action(
     async (
@@ -41,7 +37,7 @@ export function addCompare(program: Command, exit: (code: number) => void): void
     ) => {
       exit(
         await withOutput(folder, options, async (output, terminal) => {
-          const { compare, comparisonCells, comparisonLines, partitionsOf } = await import(
+          const { compare, comparisonCells, comparisonLines, sidePartitions } = await import(
             '../../index.js'
           );
           const hasParts = (options.baseline ?? options.current) !== undefined;
@@ -50,11 +46,11 @@ export function addCompare(program: Command, exit: (code: number) => void): void
             {
               baseline: {
                 name: baseline ?? (hasParts ? 'latest' : 'previous'),
-                partitions: partitionsOf('--baseline', options.baseline ?? []),
+                ...sidePartitions('--baseline', options.baseline ?? []),
               },
               current: {
                 name: current ?? 'latest',
-                partitions: partitionsOf('--current', options.current ?? []),
+                ...sidePartitions('--current', options.current ?? []),
               },
             },
             { why: options.why },

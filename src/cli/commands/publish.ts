@@ -1,6 +1,6 @@
 /** `scoreline publish` and `scoreline discard`: what becomes of what a run staged. */
 import type { Command } from 'commander';
-import { withOutputOptions } from '../options.js';
+import { reasonOf, withOutputOptions } from '../options.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
@@ -15,7 +15,11 @@ export function addPublish(program: Command, exit: (code: number) => void): void
       .description(
         'Publishes what a run staged because a gate failed, as the next snapshot. A partition that another run published since with other content is a conflict.',
       )
-      .option('--because <text>', 'why: kept in the history; needed for what was reverted'),
+      .option(
+        '--because <text>',
+        'why: kept in the history; needed for what a gate stopped or was reverted',
+        reasonOf,
+      ),
   ).action(async (folder: string, run: string, options: ActOptions) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {
@@ -36,7 +40,7 @@ export function addDiscard(program: Command, exit: (code: number) => void): void
       .command('discard <output> <run>')
       .summary('remove what a run staged')
       .description('Removes what a run staged because a gate failed. What it scored is kept.')
-      .option('--because <text>', 'why: kept in the history'),
+      .option('--because <text>', 'why: kept in the history', reasonOf),
   ).action(async (folder: string, run: string, options: ActOptions) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {

@@ -1,6 +1,6 @@
 /** `scoreline revert`: an older snapshot's content again. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { withOutputOptions } from '../options.js';
+import { reasonOf, withOutputOptions } from '../options.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
@@ -24,7 +24,7 @@ export function addRevert(program: Command, exit: (code: number) => void): void 
         'the number of the snapshot; without it the one before',
         snapshotNumber,
       )
-      .option('--because <text>', 'why: kept in the history'),
+      .option('--because <text>', 'why: kept in the history', reasonOf),
   ).action(async (folder: string, options: RevertOptions) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {

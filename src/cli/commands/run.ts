@@ -4,6 +4,7 @@ import type { SelectionOptions } from '../../index.js';
 import {
   type JobOptions,
   overridesOf,
+  reasonOf,
   shardOf,
   withJobOptions,
   withMetricsOption,
@@ -43,7 +44,7 @@ export function addRun(program: Command, exit: (code: number) => void): void {
               '--prune',
               'drop partitions that are published and in the input no longer; never outside the selection',
             )
-            .option('--because <text>', 'publish also what was reverted, and keep why')
+            .option('--because <text>', 'publish also what was reverted, and keep why', reasonOf)
             .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
         ),
       ),

@@ -1,7 +1,13 @@
 /** `scoreline score`: scores files with a model, without a job file. */
 import { type Command, Option } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
-import { commaList, type JobOptions, withMetricsOption, withOutputOptions } from '../options.js';
+import {
+  commaList,
+  type JobOptions,
+  reasonOf,
+  withMetricsOption,
+  withOutputOptions,
+} from '../options.js';
 import { runAndReport } from '../run-and-report.js';
 
 interface ScoreOptions extends JobOptions {
@@ -38,7 +44,7 @@ export function addScore(program: Command, exit: (code: number) => void): void {
             'how predictions are written; without it parquet',
           ).choices(['parquet', 'csv']),
         )
-        .option('--because <text>', 'publish also what was reverted, and keep why')
+        .option('--because <text>', 'publish also what was reverted, and keep why', reasonOf)
         .option('--workers <n>', 'worker processes; auto: one for each core')
         .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
         .option('--batch-rows <n>', 'rows that the model gets at once, or auto'),

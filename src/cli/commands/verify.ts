@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { ScorelineError, shown } from '../../base/errors.js';
 import { grouped } from '../../base/grouped.js';
 import type { Damage, Output, Rescored, Verification } from '../../index.js';
-import { withOutputOptions } from '../options.js';
+import { reasonOf, withOutputOptions } from '../options.js';
 import type { Terminal, TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
@@ -33,7 +33,7 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
         'score this share of what is published again, such as 1%, and compare every value',
         shareOf,
       )
-      .option('--because <text>', 'accept records that are lost or edited, and keep why'),
+      .option('--because <text>', 'accept records that are lost or edited, and keep why', reasonOf),
   ).action(
     async (folder: string, { all, repair, rescore: share, because, ...options }: VerifyFlags) => {
       exit(
