@@ -98,6 +98,10 @@ export class Session {
         rewritten === undefined
           ? await InferenceSession.create(path, optionsFor(device))
           : await createFrom(rewritten.bytes, path, device);
+      if (session.outputNames.includes(LOST_NAME)) {
+        await session.release();
+        throw new Error(`has an output named ${LOST_NAME}, ${WHY_LOST}`);
+      }
       return new Session(session, device, rewritten?.labels ?? new Map());
     } catch (error) {
       const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
@@ -132,6 +136,10 @@ export class Session {
     await this.session.release();
   }
 }
+
+/** Results are properties of a plain object in the binding, where this name is none; other outputs fail beside it too. */
+const LOST_NAME = '__proto__';
+const WHY_LOST = 'which the Node binding of ONNX Runtime loses; rename it in the model';
 
 function optionsFor(device: Device): InferenceSession.SessionOptions {
   return {

@@ -15,6 +15,8 @@ export interface OutputFacts {
   readonly problem: string | undefined;
   /** The class labels of its elements, where the model has them. */
   readonly labels?: readonly string[];
+  /** Its width is that of a trial with one column, and another with two: lists of a length that is not known may feed it. */
+  readonly follows?: true;
 }
 
 /** One prediction column and where it comes from. */
@@ -44,12 +46,17 @@ export function predictionType({ element, width, index }: OutputBinding): string
 /** What is said of an output whose shape is open. */
 export const WIDTH_UNKNOWN = 'does not declare how many elements a row has';
 
-/** Binds the model's outputs to prediction columns; adds to `problems` what does not fit. */
+/**
+ * Binds the model's outputs to prediction columns; adds to `problems` what does not fit. `openList` names an input that
+ * lists feed whose length the model leaves open.
+ */
 export function bindOutputs(
-  outputs: readonly OutputFacts[],
+  found: readonly OutputFacts[],
   columns: readonly JobColumn[],
   problems: string[],
+  openList?: string,
 ): OutputBinding[] {
+  const outputs = openList === undefined ? found : found.map((one) => knownWidth(one, openList));
   const names = outputs.map(({ name }) => name);
   if (columns.length === 0) {
     const tensors = outputs.filter(({ element }) => element !== undefined);
@@ -66,6 +73,15 @@ export function bindOutputs(
     }
     return bindOutput(output, column, element, problems);
   });
+}
+
+/** An output whose width may follow from lists, which are not read before the model is bound, with that problem. */
+function knownWidth(output: OutputFacts, openList: string): OutputFacts {
+  const { element, width, problem, follows } = output;
+  if (element === undefined || problem !== undefined) return output;
+  if (width !== undefined && follows !== true) return output;
+  const why = `${openList}, of which a list settles the length only when it is read`;
+  return { ...output, problem: `${WIDTH_UNKNOWN}, and ${why}: export the model with fixed sizes` };
 }
 
 /** An output under its own name; with class labels, a column for each class. */

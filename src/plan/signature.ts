@@ -89,7 +89,11 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
   const ofOutputs: string[] = [];
-  const outputs = bindOutputs(model.outputs, request.columns, ofOutputs);
+  const open = inputs.find(({ list }) => list?.includes(null));
+  const spec = model.inputs.find(({ name }) => name === open?.name);
+  const openList =
+    spec === undefined ? undefined : `input "${shown(spec.name)}" has shape ${shapeText(spec)}`;
+  const outputs = bindOutputs(model.outputs, request.columns, ofOutputs, openList);
   // That the width of an output is not known may follow from inputs that could not be tried.
   const isOwn = (problem: string): boolean =>
     problems.length === 0 || !problem.includes(WIDTH_UNKNOWN);

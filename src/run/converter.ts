@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { shown, systemError } from '../base/errors.js';
 import { type FileStamp, stampOf } from '../base/hash.js';
+import { usableMemoryBytes } from '../base/machine.js';
 import { csvKey } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
 import type { CsvRecord } from '../plan/ledger.js';
@@ -27,6 +28,9 @@ async function storedStamp(path: string): Promise<FileStamp> {
     throw systemError(error, `cannot read ${shown(path)}`);
   }
 }
+
+/** How much of the memory all conversions together may use. */
+const MEMORY_SHARE = 0.5;
 
 /** The CSV files of a run, converted as they are asked for. Parquet files are left as they are. */
 export class Converter {
@@ -82,6 +86,7 @@ export class Converter {
       const { path, absolute, stamp } = file;
       const workers = pool();
       const files = this.prepared.dataset.files.length;
+      const threads = Math.max(1, Math.floor(workers.size / files));
       record = await askPatiently(workers, 'convert-csv', {
         file: { path, absolute, stamp },
         dialect: csv,
@@ -91,7 +96,8 @@ export class Converter {
         facts: facts.csv,
         folder: output.csvFolder(key),
         temporaryFolder: join(temporary, `csv-${key}`),
-        threads: Math.max(1, Math.floor(workers.size / files)),
+        threads,
+        memoryBytes: (MEMORY_SHARE * usableMemoryBytes() * threads) / workers.size,
       }).catch((error: unknown) => {
         if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
         throw deathAsError(error, `converting ${shown(path)}`);

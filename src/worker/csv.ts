@@ -179,9 +179,16 @@ export async function convertCsv(
   await removeTree(temporaryFolder);
   await createSubfolder(temporaryFolder);
   await createSubfolder(building);
-  // With more than one thread another instance is needed: that of the worker has one.
+  // With more than one thread, or more memory, another instance is needed: that of the worker has one.
   const { threads } = ask;
-  const database = threads === 1 ? await own() : await Database.open({ ...setup, threads });
+  const memoryLimitBytes = Math.max(
+    setup.memoryLimitBytes,
+    Math.min(ask.memoryBytes, ask.columns.length * threads * COLUMN_BYTES),
+  );
+  const isOwn = threads === 1 && memoryLimitBytes === setup.memoryLimitBytes;
+  const database = isOwn
+    ? await own()
+    : await Database.open({ ...setup, threads, memoryLimitBytes });
   try {
     await checkUnchanged([file]);
     const source = facts.plain ? file.absolute : join(temporaryFolder, 'clean.csv');
@@ -198,10 +205,13 @@ export async function convertCsv(
     if (errnoOf(error) !== undefined) throw systemError(error, `${shownAs}: cannot be converted`);
     throw duckdbError(error, `${shownAs}: cannot be converted`, 'input');
   } finally {
-    if (threads > 1) database.close();
+    if (!isOwn) database.close();
     await removeLeftover(temporaryFolder);
   }
 }
+
+/** What DuckDB holds of a column, while a thread writes it: a row group of texts, or less where it may not. */
+const COLUMN_BYTES = 4 * 2 ** 20;
 
 /** The text of a bad record, as far as it is kept: whole characters, NUL and what is not UTF-8 replaced. */
 function keptText(record: Buffer): string {

@@ -209,6 +209,8 @@ export interface ConvertCsv {
   readonly temporaryFolder: string;
   /** How many cores it may use. */
   readonly threads: number;
+  /** How much memory it may use where the file is so wide that DuckDB needs more than what workers have. */
+  readonly memoryBytes: number;
 }
 
 /** An expression to check against the columns that it may use; it must give a truth value. */

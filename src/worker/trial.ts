@@ -31,12 +31,39 @@ export async function trial(
       refusal = runtimeMessage(error);
     }
   }
+  const wider = await withTwoColumns(session, results, rows, columns);
   return session.outputs.map((spec) => {
     const facts = outputFacts(spec, results.get(spec.name), rows);
+    const width = widthOf(wider.get(spec.name)?.shape ?? []);
+    if (width !== undefined && width !== facts.width) return { ...facts, follows: true };
     if (facts.width !== undefined || facts.element === undefined || refusal === undefined)
       return facts;
     return { ...facts, problem: `${WIDTH_UNKNOWN}, and a trial run failed: ${refusal}` };
   });
+}
+
+/**
+ * What the outputs that declare no width are where a row has two columns instead of one: a single column may hold lists of
+ * any length. Empty where no size is open, or the model refuses them.
+ */
+async function withTwoColumns(
+  session: Session,
+  results: ReadonlyMap<string, TensorValues>,
+  rows: number,
+  columns: number | undefined,
+): Promise<Map<string, TensorValues>> {
+  const open = session.outputs
+    .filter(({ name, shape }) => results.has(name) && widthOf(shape) === undefined)
+    .map(({ name }) => name);
+  const isOpen = session.inputs.some(({ shape }) => typeof shape[1] === 'string');
+  const feeds = trialFeeds(session.inputs, rows, 2);
+  if (columns !== 1 || open.length === 0 || !isOpen || feeds === undefined) return new Map();
+  try {
+    return await session.run(feeds, open);
+  } catch {
+    // It was made for one column.
+    return new Map();
+  }
 }
 
 function outputFacts(

@@ -221,6 +221,26 @@ test('a length that the model leaves open is that of the first list', async () =
   ]);
 });
 
+test.each<[string, Sections]>([
+  ['in a list of columns', {}],
+  ['by its name', { features: undefined }],
+  ['with an element picked', { output: { path: 'out', columns: { second: 'y[1]' } } }],
+])(
+  'an output as wide as lists of an open length is refused with the reason: %s',
+  async (_how, sections) => {
+    const { result } = await score(
+      echo('float', ['N', 'F']),
+      'SELECT [1, 2, 3]::FLOAT[] AS x',
+      sections,
+    );
+    expect(result.exit).toBe(5);
+    expect(result.stderr.trimEnd()).toBe(
+      'scoreline: model model.onnx: output "y" does not declare how many elements a row has, and input "x" has shape [N, F], ' +
+        'of which a list settles the length only when it is read: export the model with fixed sizes',
+    );
+  },
+);
+
 test.each<[Shape, string, string]>([
   [['N', 3], '1', 'input "x" has shape [N, 3], but features lists 1 columns'],
   [['N', 3], "['a']", 'column "x" is VARCHAR[], model input "x" expects a list of 3 float32'],

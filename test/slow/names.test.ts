@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeCase, modelPath } from '../job-case.js';
+import { node, tensor, writeModel } from '../onnx.js';
 import { columns, query, writeParquet } from '../parquet.js';
 import { scoreline } from '../scoreline.js';
 
@@ -140,4 +141,19 @@ describe('names of columns', () => {
     expect(rows['a"b']).toEqual([1.1]);
     expect(rows[`"score${ESC}"`]).toEqual([Math.fround(2 * 4.1 + 3 * 1.1 + 1)]);
   });
+});
+
+test('an output named __proto__, which the Node binding loses, is refused with the reason', async () => {
+  const path = writeModel({
+    inputs: [tensor('x', 'float', ['N', 2])],
+    outputs: [tensor('y', 'float', ['N', 2]), tensor('__proto__', 'float', ['N', 2])],
+    nodes: [node('Neg', ['x'], ['__proto__']), node('Abs', ['x'], ['y'])],
+  });
+  const job = makeCase({ model: { path }, output: { path: 'out', columns: { z: 'y' } } });
+  await writeParquet(join(job.input, 'x.parquet'), 'SELECT -1::FLOAT AS a, 2::FLOAT AS b');
+  const { exit, stderr } = await job.run();
+  expect([exit, stderr]).toEqual([
+    5,
+    'scoreline: model model.onnx: has an output named __proto__, which the Node binding of ONNX Runtime loses; rename it in the model\n',
+  ]);
 });
