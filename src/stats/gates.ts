@@ -144,7 +144,7 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
     return tooFew(rows, currentRows);
   const of = (value: number | undefined, p: number): ReturnType<Measure> =>
     value === undefined ? undefined : { measured: value, baseline: null, p };
-  const { p, effect } = drift.chiSquared;
+  const { p } = drift;
   switch (name) {
     case 'psi':
       return of(drift.psi, p);
@@ -153,7 +153,7 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
     case 'hellinger':
       return of(drift.hellinger, p);
     case 'chi_squared':
-      return of(effect, p);
+      return of(drift.chiSquared.effect, p);
     case 'l_infinity':
       return of(category?.greatestChange, p);
     case 'ks':

@@ -334,6 +334,42 @@ describe('new categories', () => {
   });
 });
 
+describe('few rows against many', () => {
+  const drift = { drift: { measures: { psi: { fail: 0.2 } } } };
+  const airports = Array.from({ length: 100 }, (_, i) => `airport ${i}`);
+
+  test('of a hundred categories that few can have alike raise no alarm', () => {
+    const many = of(20_000, column('dest', picks(20_000, airports)));
+    for (const rows of [100, 150, 300, 1000]) {
+      const [psi] = judge(drift, of(rows, column('dest', picks(rows, airports))), many);
+      expect(psi?.status, `${rows} rows: ${line(psi)}`).toBe('pass');
+    }
+  });
+
+  test('of which half have one of a thousand categories do', () => {
+    const ids = Array.from({ length: 1000 }, (_, i) => `id ${i}`);
+    const now = of(150, column('id', [...picks(75, ids), ...picks(75, ['id 7'])]));
+    const [psi] = judge(drift, now, of(20_000, column('id', picks(20_000, ids))));
+    expect(psi?.status, line(psi)).toBe('fail');
+  });
+
+  const labels = (rows: number, ones: number) =>
+    column(
+      'label',
+      Array.from({ length: rows }, (_, i) => (i < ones ? 1 : 0)),
+      'output',
+    );
+  const mean = { scores: { meanChange: { of: 'baseline', limit: 0.1 } } } as const;
+
+  test('that lack a rare label are no alarm; many that lack it are', () => {
+    const rare = of(20_000, labels(20_000, 100));
+    const [few] = judge(mean, of(150, labels(150, 0)), rare);
+    expect(few).toMatchObject({ status: 'pass', findings: [{ reason: 'could be chance' }] });
+    expect(judge(mean, of(20_000, labels(20_000, 0)), rare)[0]?.status).toBe('fail');
+    expect(judge(mean, of(150, labels(150, 9)), rare)[0]?.findings[0]?.p).toBeLessThan(0.01);
+  });
+});
+
 test('a first run passes, and says that there is no baseline', () => {
   const now = of(
     1000,
