@@ -257,6 +257,8 @@ function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair
     const sure = added.filter(({ p }) => p < SURE);
     return { measured: sure.length, baseline: null, p: null };
   });
+  const reason = 'no column of texts is counted: statistics or the gate has to name kept ones';
+  const isBlind = found.changes.length + found.skipped.length === 0;
   return [
     judged('new_categories.max', {
       unit: 'number',
@@ -264,6 +266,7 @@ function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair
       limits: { fail: max },
       least: 0,
       ...found,
+      skipped: isBlind ? [{ ...SKIPPED, reason }] : found.skipped,
       history,
     }),
   ];
