@@ -144,7 +144,7 @@ function changeOf({ numeric, category, mean, missing, added, vanished }: ColumnC
         : { ...both.chiSquared, statistic: saved(both.chiSquared.statistic) },
     p: both?.p ?? null,
     ks: numeric?.ks ?? null,
-    wasserstein: numeric === undefined ? null : saved(numeric.wassersteinNormed),
+    wasserstein: numeric?.wassersteinNormed === undefined ? null : saved(numeric.wassersteinNormed),
     wassersteinPlain: numeric === undefined ? null : saved(numeric.wasserstein),
     greatestChange: category?.greatestChange ?? null,
     mean:

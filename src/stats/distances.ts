@@ -163,7 +163,12 @@ export function wasserstein(pair: NumberPair): number {
     after += pair.current[i]! / currentRows;
     const next = finite[place + 1];
     if (next !== undefined) {
-      distance += Math.abs(before - after) * (pairNumber(pair, next) - pairNumber(pair, i));
+      const apart = Math.abs(before - after);
+      const [low, high] = [pairNumber(pair, i), pairNumber(pair, next)];
+      // Numbers of both ends can be farther apart than a number can be, where no share lies between them.
+      distance += Number.isFinite(high - low)
+        ? apart * (high - low)
+        : 2 * (apart * (high / 2 - low / 2));
     }
   });
   return distance;

@@ -47,8 +47,11 @@ interface Distances {
 export interface NumericDrift extends Distances {
   readonly ks: { readonly distance: number; readonly p: number };
   readonly wasserstein: number;
-  /** Wasserstein's distance in standard deviations of the baseline; of both sides together where that has none. */
-  readonly wassersteinNormed: number;
+  /**
+   * Wasserstein's distance in standard deviations of the baseline; of both sides together where that has none. Undefined where they
+   * exceed what a double holds.
+   */
+  readonly wassersteinNormed: number | undefined;
 }
 
 /** How a column of texts differs from its baseline. */
@@ -154,11 +157,13 @@ function numericDrift(baseline: NumericSketch, current: NumericSketch): NumericD
   const pair = numberPair(baseline, current);
   if (pair.rows === 0 || pair.currentRows === 0) return undefined;
   const distance = wasserstein(pair);
+  const unit = unitOf(baseline, current);
+  const normed = Number.isFinite(unit) ? distance / unit : undefined;
   return {
     ...distancesOf(numberBins(pair)),
     ks: kolmogorovSmirnov(pair),
     wasserstein: distance,
-    wassersteinNormed: distance === 0 ? 0 : distance / unitOf(baseline, current),
+    wassersteinNormed: distance === 0 ? 0 : normed,
   };
 }
 

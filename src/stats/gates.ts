@@ -159,6 +159,8 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
     case 'ks':
       return of(numeric?.ks.distance, numeric?.ks.p ?? 1);
     case 'wasserstein':
+      if (numeric !== undefined && numeric.wassersteinNormed === undefined)
+        return { status: 'skipped', reason: 'the variance is more than a number can be' };
       return of(numeric?.wassersteinNormed, numeric?.ks.p ?? 1);
   }
 }

@@ -231,6 +231,31 @@ describe('drift', () => {
     ]);
   });
 
+  test('is not measured in standard deviations that no number holds', () => {
+    const wide = (rows: number, most: number) =>
+      of(
+        rows,
+        column(
+          'a',
+          Array.from({ length: rows }, (_, i) => (i % 2 === 0 ? most : -most)),
+        ),
+      );
+    const settings = { drift: { measures: { wasserstein: { fail: 0.5 } } } };
+    for (const [before, now] of [
+      [1.7e308, 1.7e308],
+      [1e300, 1e200],
+    ] as const) {
+      const [found] = judge(settings, wide(400, now), wide(600, before));
+      const isSame = before === now;
+      expect(found?.findings[0], `${before}`).toMatchObject(
+        isSame ? { status: 'pass', measured: 0 } : { status: 'skipped', measured: null },
+      );
+    }
+    const odd = of(400, column('a', [...new Array<number>(399).fill(-1.7e308), 1.7e308]));
+    const [found] = judge(settings, odd, wide(600, 1.7e308));
+    expect(line(found)).toMatch(/^skipped drift\.wasserstein a: the variance/);
+  });
+
   test('against a limit that earlier runs teach', () => {
     const learnt = { drift: { measures: { psi: { fail: 'history' } } } } as const;
     const now = of(5000, column('a', bell(5000, 0.6)));
