@@ -51,8 +51,8 @@ export async function runAndReport(
     },
     fail: async (error, terminal) => {
       if (!(error instanceof RunFailed)) return error;
-      // What was published is a result, whatever else failed.
-      if (options.json === true || error.report.outcome === 'partial')
+      // What was published or staged is a result, whatever else failed.
+      if (options.json === true || ['partial', 'staged'].includes(error.report.outcome))
         await print(terminal, error.report);
       return error.cause;
     },

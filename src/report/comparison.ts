@@ -6,7 +6,7 @@ import { SURE } from '../stats/gate-settings.js';
 import { explanationLines } from './explanation.js';
 import type { Explanation } from './explanation-schema.js';
 import { columnReports } from './quality.js';
-import type { QualityReport } from './quality-schema.js';
+import { chanceOf, type QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
 
 /** One side of a comparison. */
@@ -114,8 +114,8 @@ function cellsOf({ name, role, current, baseline, change, ignored }: ColumnRepor
   ];
 }
 
-function isSure({ chiSquared, missing }: NonNullable<ColumnReport['change']>): boolean {
-  return (chiSquared?.p ?? 1) < SURE || (missing?.p ?? 1) < SURE;
+function isSure(change: NonNullable<ColumnReport['change']>): boolean {
+  return chanceOf(change) < SURE || (change.missing?.p ?? 1) < SURE;
 }
 
 type Lone = NonNullable<ColumnReport['change']>['added'];

@@ -4,7 +4,7 @@ import { grouped } from '../base/grouped.js';
 import { SURE } from '../stats/gate-settings.js';
 import { cumulativeChart, histogramChart, smallBars, smallHistogram } from './charts.js';
 import { type Content, type Html, html } from './html.js';
-import type { QualityReport } from './quality-schema.js';
+import { chanceOf, type QualityReport } from './quality-schema.js';
 import { changeText, percentText, shortNumber } from './words.js';
 
 type Column = QualityReport['columns'][number];
@@ -117,7 +117,7 @@ function noteOf({ ignored, change }: Column): string {
   if (ignored) return 'names partitions, or holds lists: not judged';
   if (change === null) return '';
   const notes: string[] = [];
-  const isSure = (change.chiSquared?.p ?? 1) < SURE || (change.missing?.p ?? 1) < SURE;
+  const isSure = chanceOf(change) < SURE || (change.missing?.p ?? 1) < SURE;
   if (!isSure && Number(change.psi ?? 0) > 0) notes.push('could be chance');
   const say = ({ count, first }: typeof change.added, what: string): void => {
     if (count === 0) return;

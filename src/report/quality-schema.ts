@@ -86,6 +86,11 @@ const changeSchema = z.strictObject({
   chiSquared: z
     .strictObject({ statistic: anyNumber, freedom: z.number(), p: z.number(), effect: z.number() })
     .nullable(),
+  p: z
+    .number()
+    .nullable()
+    .optional()
+    .describe('How likely values as different are by chance: of texts not that of chiSquared.'),
   ks: z.strictObject({ distance: z.number(), p: z.number() }).nullable(),
   wasserstein: anyNumber.nullable().describe('In standard deviations of the baseline.'),
   wassersteinPlain: anyNumber.nullable().optional().describe('In the unit of the numbers.'),
@@ -222,6 +227,14 @@ export function parseQuality(text: string): QualityReport | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** How likely a change of a column is by chance, as far as the report says it; those of before said it of the bins alone. */
+export function chanceOf({
+  p,
+  chiSquared,
+}: NonNullable<QualityReport['columns'][number]['change']>): number {
+  return p ?? chiSquared?.p ?? 1;
 }
 
 /** A report as the text of its file. */

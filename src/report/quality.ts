@@ -17,7 +17,7 @@ import { NO_BASELINE } from '../stats/judge.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf, topNumbers } from '../stats/numeric.js';
 import { explanationLines } from './explanation.js';
-import type { QualityReport } from './quality-schema.js';
+import { chanceOf, type QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
 
 type ColumnReport = QualityReport['columns'][number];
@@ -142,8 +142,9 @@ function changeOf({ numeric, category, mean, missing, added, vanished }: ColumnC
       both === undefined
         ? null
         : { ...both.chiSquared, statistic: saved(both.chiSquared.statistic) },
+    p: both?.p ?? null,
     ks: numeric?.ks ?? null,
-    wasserstein: numeric === undefined ? null : saved(numeric.wassersteinNormed),
+    wasserstein: numeric?.wassersteinNormed === undefined ? null : saved(numeric.wassersteinNormed),
     wassersteinPlain: numeric === undefined ? null : saved(numeric.wasserstein),
     greatestChange: category?.greatestChange ?? null,
     mean:
@@ -224,7 +225,7 @@ function changesOf({ columns }: QualityReport): string {
   return columns
     .flatMap((column) => {
       const psi = Number(column.change?.psi ?? 0);
-      const isSure = (column.change?.chiSquared?.p ?? 1) < SURE;
+      const isSure = column.change !== null && chanceOf(column.change) < SURE;
       return psi >= LEAST_PSI && isSure && !column.ignored ? [{ column, psi }] : [];
     })
     .sort((a, b) => b.psi - a.psi)

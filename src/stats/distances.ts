@@ -1,5 +1,7 @@
 /** How far apart two distributions are: each measure as its source defines it. */
-import { type Bin, type NumberPair, pairNumber } from './bins.js';
+
+import { compareText } from '../base/hash.js';
+import { type Bin, type NumberPair, pairNumber, type TextPair } from './bins.js';
 import { chiSquaredTail, kolmogorovTail } from './significance.js';
 
 /** What stands for a share of 0 in the population stability index, which has no value for 0 (as in Evidently). */
@@ -105,6 +107,30 @@ function pool(bins: readonly Bin[]): Pick<Bin, 'baseline' | 'current'>[] {
 }
 
 /**
+ * How likely categories as different are when both sides are drawn from one distribution: Pearson's test of groups of
+ * categories, put together in the order of how many rows of both sides they have until five are expected on either. The bins
+ * of the distances would not do: of few rows, those are frequent enough for a bin that happen to be.
+ */
+export function categoryChance({ texts, baseline, current, rows, currentRows }: TextPair): number {
+  const all = [...texts.keys()].map((i) => ({ i, total: baseline[i]! + current[i]! }));
+  all.sort((a, b) => a.total - b.total || compareText(texts[a.i]!, texts[b.i]!));
+  const wanted = (EXPECTED_ROWS * (rows + currentRows)) / Math.min(rows, currentRows);
+  const groups: { baseline: number; current: number }[] = [];
+  let left = all.reduce((sum, { total }) => sum + total, 0);
+  let isFull = true;
+  for (const { i, total } of all) {
+    // What is left at the end, and is too few, joins the last group.
+    if (isFull && (left >= wanted || groups.length === 0)) groups.push({ baseline: 0, current: 0 });
+    const group = groups.at(-1)!;
+    group.baseline += baseline[i]!;
+    group.current += current[i]!;
+    left -= total;
+    isFull = group.baseline + group.current >= wanted;
+  }
+  return chiSquared(groups).p;
+}
+
+/**
  * Kolmogorov–Smirnov: the greatest distance between both cumulative distributions, from 0 to 1 (SciPy's `ks_2samp`).
  * For buckets it is that at their edges: too small by at most the greatest share that one bucket has.
  */
@@ -137,7 +163,12 @@ export function wasserstein(pair: NumberPair): number {
     after += pair.current[i]! / currentRows;
     const next = finite[place + 1];
     if (next !== undefined) {
-      distance += Math.abs(before - after) * (pairNumber(pair, next) - pairNumber(pair, i));
+      const apart = Math.abs(before - after);
+      const [low, high] = [pairNumber(pair, i), pairNumber(pair, next)];
+      // Numbers of both ends can be farther apart than a number can be, where no share lies between them.
+      distance += Number.isFinite(high - low)
+        ? apart * (high - low)
+        : 2 * (apart * (high / 2 - low / 2));
     }
   });
   return distance;

@@ -6,6 +6,7 @@ import type { CategorySketch } from './category.js';
 import { missingRows, type Sketch, sketchRows } from './column.js';
 import {
   type ChiSquared,
+  categoryChance,
   chiSquared,
   greatestChange,
   hellinger,
@@ -37,6 +38,8 @@ interface Distances {
   readonly jensenShannon: number;
   readonly hellinger: number;
   readonly chiSquared: ChiSquared;
+  /** How likely values as different are when both sides are drawn from one distribution. */
+  readonly p: number;
   readonly bins: readonly Bin[];
 }
 
@@ -44,8 +47,11 @@ interface Distances {
 export interface NumericDrift extends Distances {
   readonly ks: { readonly distance: number; readonly p: number };
   readonly wasserstein: number;
-  /** Wasserstein's distance in standard deviations of the baseline; of both sides together where that has none. */
-  readonly wassersteinNormed: number;
+  /**
+   * Wasserstein's distance in standard deviations of the baseline; of both sides together where that has none. Undefined where they
+   * exceed what a double holds.
+   */
+  readonly wassersteinNormed: number | undefined;
 }
 
 /** How a column of texts differs from its baseline. */
@@ -60,7 +66,10 @@ export interface MeanChange {
   readonly change: number;
   /** The change as a share of the size of the baseline's mean; undefined where that is 0. */
   readonly relative: number | undefined;
-  /** How likely a change as large is when both sides have the same mean (Welch's test, normal). */
+  /**
+   * How likely a change as large is when both sides have the same mean: by the normal distribution, with the greater of two
+   * standard errors, that of Welch's test and that of a common variance. Few rows that lack what is rare know nothing of its variance.
+   */
   readonly p: number;
 }
 
@@ -148,20 +157,24 @@ function numericDrift(baseline: NumericSketch, current: NumericSketch): NumericD
   const pair = numberPair(baseline, current);
   if (pair.rows === 0 || pair.currentRows === 0) return undefined;
   const distance = wasserstein(pair);
+  const unit = unitOf(baseline, current);
+  const normed = Number.isFinite(unit) ? distance / unit : undefined;
   return {
     ...distancesOf(numberBins(pair)),
     ks: kolmogorovSmirnov(pair),
     wasserstein: distance,
-    wassersteinNormed: distance === 0 ? 0 : distance / unitOf(baseline, current),
+    wassersteinNormed: distance === 0 ? 0 : normed,
   };
 }
 
 function distancesOf(bins: readonly Bin[]): Distances {
+  const found = chiSquared(bins);
   return {
     psi: populationStability(bins),
     jensenShannon: jensenShannon(bins),
     hellinger: hellinger(bins),
-    chiSquared: chiSquared(bins),
+    chiSquared: found,
+    p: found.p,
     bins,
   };
 }
@@ -179,7 +192,10 @@ function meanChange(baseline: NumericSketch, current: NumericSketch): MeanChange
   const [before, after] = [varianceOf(a), varianceOf(b)];
   if (before === undefined || after === undefined) return undefined;
   const change = b.mean - a.mean + (b.meanRest - a.meanRest);
-  const error = Math.sqrt(before / a.count + after / b.count);
+  const welch = before / a.count + after / b.count;
+  const rows = a.count + b.count;
+  const common = before * (a.count / rows) + after * (b.count / rows);
+  const error = Math.sqrt(Math.max(welch, common / a.count + common / b.count));
   // Where the variance exceeds what a double holds, nothing can be said.
   const p =
     change === 0 || !Number.isFinite(error) ? 1 : error === 0 ? 0 : normalTails(change / error);
@@ -195,7 +211,9 @@ function compareTexts(baseline: CategorySketch, current: CategorySketch): Column
     ...sidesOf(baseline, current),
     infinite: undefined,
     numeric: undefined,
-    category: isBoth ? { ...distancesOf(bins), greatestChange: greatestChange(bins) } : undefined,
+    category: isBoth
+      ? { ...distancesOf(bins), p: categoryChance(pair), greatestChange: greatestChange(bins) }
+      : undefined,
     mean: undefined,
     quantiles: [],
     added: isBoth ? loneCategories(pair, 'current') : [],

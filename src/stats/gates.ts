@@ -144,7 +144,7 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
     return tooFew(rows, currentRows);
   const of = (value: number | undefined, p: number): ReturnType<Measure> =>
     value === undefined ? undefined : { measured: value, baseline: null, p };
-  const { p, effect } = drift.chiSquared;
+  const { p } = drift;
   switch (name) {
     case 'psi':
       return of(drift.psi, p);
@@ -153,12 +153,14 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
     case 'hellinger':
       return of(drift.hellinger, p);
     case 'chi_squared':
-      return of(effect, p);
+      return of(drift.chiSquared.effect, p);
     case 'l_infinity':
       return of(category?.greatestChange, p);
     case 'ks':
       return of(numeric?.ks.distance, numeric?.ks.p ?? 1);
     case 'wasserstein':
+      if (numeric !== undefined && numeric.wassersteinNormed === undefined)
+        return { status: 'skipped', reason: 'the variance is more than a number can be' };
       return of(numeric?.wassersteinNormed, numeric?.ks.p ?? 1);
   }
 }
@@ -257,6 +259,8 @@ function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair
     const sure = added.filter(({ p }) => p < SURE);
     return { measured: sure.length, baseline: null, p: null };
   });
+  const reason = 'no column of texts is counted: statistics or the gate has to name kept ones';
+  const isBlind = found.changes.length + found.skipped.length === 0;
   return [
     judged('new_categories.max', {
       unit: 'number',
@@ -264,6 +268,7 @@ function newCategoryGates({ settings, history }: GateInput, pairs: readonly Pair
       limits: { fail: max },
       least: 0,
       ...found,
+      skipped: isBlind ? [{ ...SKIPPED, reason }] : found.skipped,
       history,
     }),
   ];

@@ -35,10 +35,6 @@ export function pairsOf({ current, baseline }: GateInput): Pair[] {
 /** Why a gate is skipped on a first run. */
 export const NO_BASELINE = 'no baseline';
 
-/** Why a gate is skipped that looks at no column. */
-const NO_COLUMN =
-  'no column to look at: kept columns count where statistics or the gate names them';
-
 /** What is found where nothing can be. */
 export const SKIPPED: GateFinding = {
   column: null,
@@ -114,7 +110,7 @@ export function resultOf(
   const sorted = findings.toSorted(
     (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status) || size(b) - size(a),
   );
-  const all = sorted.length > 0 ? sorted : [{ ...SKIPPED, reason: NO_COLUMN }];
+  const all = sorted.length > 0 ? sorted : [{ ...SKIPPED, reason: 'no column to look at' }];
   return { gate, ...of, status: all[0]!.status, findings: all };
 }
 

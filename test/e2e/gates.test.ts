@@ -97,6 +97,21 @@ describe('gates', () => {
     });
   }, 120_000);
 
+  test('that stop a run leave the same short text in the terminal as those that let it pass', async () => {
+    const job = makeCase({ gates: GATES });
+    writePart(job, 'x.csv', 0);
+    expect((await job.run()).exit).toBe(0);
+    writePart(job, 'x.csv', 4, 3);
+    const { exit, stdout, stderr } = await scoreline(['run', job.jobFile]);
+    expect([exit, stderr]).toEqual([3, expect.stringMatching(/drift\.psi a/)]);
+    const lines = stdout.trim().split('\n');
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(
+      expect.arrayContaining(['rows', 'gates', 'gate', 'why', 'changes']),
+    );
+    expect(lines.at(-1)).toMatch(/^staged {5}.*staged.\d{8}T/);
+    expect((await scoreline(['run', job.jobFile, '--quiet'])).stdout).toBe('');
+  }, 60_000);
+
   test('that a job does not set only warn', async () => {
     const job = makeCase();
     writePart(job, 'p=1/x.csv', 0);
@@ -132,7 +147,7 @@ describe('gates', () => {
     };
     // No column of texts is counted: the gate would never see one.
     const blind = expect.stringMatching(
-      /^gate {7}skipped new_categories\.max: no column to look at: .*statistics/,
+      /^gate {7}skipped new_categories\.max: no column of texts is counted: statistics/,
     );
     few(99);
     expect((await job.run()).report.gates.slice(1)).toEqual([blind]);

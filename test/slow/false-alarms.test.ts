@@ -1,8 +1,10 @@
 /** Samples of one month against each other: nothing has changed, and the default gates say so. */
 import { describe, expect, test } from 'vitest';
+import { CategoryBuilder } from '../../src/stats/category.js';
 import type { Statistics } from '../../src/stats/column.js';
 import { DEFAULT_GATES, type GateResult } from '../../src/stats/gate-settings.js';
 import { judgeGates } from '../../src/stats/gates.js';
+import { NumericBuilder } from '../../src/stats/numeric-builder.js';
 import { Random } from '../random.js';
 import { readMonth, statisticsOf } from '../stats/flights.js';
 
@@ -44,5 +46,45 @@ describe.each([1000, 10_000, 100_000])('500 samples of %d rows of a month', (row
     expect(judgements).toBe(SAMPLES);
     expect(found.month.length, found.month.join()).toBeLessThan(0.01 * SAMPLES);
     expect(found.sample.length, found.sample.join()).toBeLessThan(0.01 * SAMPLES);
+  });
+});
+
+/** Rows of a made-up job: categories of many kinds, and labels that are rare. */
+function drawn(rows: number, random: Random): Statistics {
+  const categories = [20, 100, 500, 3000].flatMap((values) =>
+    [1, 3].map((power) => {
+      const builder = new CategoryBuilder();
+      builder.add(
+        Array.from({ length: rows }, () => `c${Math.floor(values * random.next() ** power)}`),
+      );
+      return {
+        name: `${values} to the ${power}`,
+        role: 'feature',
+        sketch: builder.finish(),
+      } as const;
+    }),
+  );
+  const labels = [0.001, 0.005, 0.02, 0.1].map((share) => {
+    const builder = new NumericBuilder('other');
+    const values = Float64Array.from({ length: rows }, () => (random.next() < share ? 1 : 0));
+    builder.add(values, { rows });
+    return { name: `label of ${share}`, role: 'output', sketch: builder.finish() } as const;
+  });
+  return { rows, columns: [...categories, ...labels] };
+}
+
+describe.each([
+  [150, 10_000],
+  [1000, 10_000],
+  [10_000, 150],
+])('500 times %d rows against %d, of the same', (rows, before) => {
+  test('raise an alarm in fewer than 1 % of the cases', () => {
+    const random = new Random(rows + before);
+    const found: string[] = [];
+    for (let sample = 0; sample < SAMPLES; sample++) {
+      const [alarm] = alarms(drawn(rows, random), drawn(before, random));
+      if (alarm !== undefined) found.push(`${alarm.gate} ${alarm.findings[0]?.column}`);
+    }
+    expect(found.length, found.join()).toBeLessThan(0.01 * SAMPLES);
   });
 });

@@ -231,6 +231,31 @@ describe('drift', () => {
     ]);
   });
 
+  test('is not measured in standard deviations that no number holds', () => {
+    const wide = (rows: number, most: number) =>
+      of(
+        rows,
+        column(
+          'a',
+          Array.from({ length: rows }, (_, i) => (i % 2 === 0 ? most : -most)),
+        ),
+      );
+    const settings = { drift: { measures: { wasserstein: { fail: 0.5 } } } };
+    for (const [before, now] of [
+      [1.7e308, 1.7e308],
+      [1e300, 1e200],
+    ] as const) {
+      const [found] = judge(settings, wide(400, now), wide(600, before));
+      const isSame = before === now;
+      expect(found?.findings[0], `${before}`).toMatchObject(
+        isSame ? { status: 'pass', measured: 0 } : { status: 'skipped', measured: null },
+      );
+    }
+    const odd = of(400, column('a', [...new Array<number>(399).fill(-1.7e308), 1.7e308]));
+    const [found] = judge(settings, odd, wide(600, 1.7e308));
+    expect(line(found)).toMatch(/^skipped drift\.wasserstein a: the variance/);
+  });
+
   test('against a limit that earlier runs teach', () => {
     const learnt = { drift: { measures: { psi: { fail: 'history' } } } } as const;
     const now = of(5000, column('a', bell(5000, 0.6)));
@@ -331,6 +356,42 @@ describe('new categories', () => {
       status: 'pass',
       findings: [{ measured: 0 }],
     });
+  });
+});
+
+describe('few rows against many', () => {
+  const drift = { drift: { measures: { psi: { fail: 0.2 } } } };
+  const airports = Array.from({ length: 100 }, (_, i) => `airport ${i}`);
+
+  test('of a hundred categories that few can have alike raise no alarm', () => {
+    const many = of(20_000, column('dest', picks(20_000, airports)));
+    for (const rows of [100, 150, 300, 1000]) {
+      const [psi] = judge(drift, of(rows, column('dest', picks(rows, airports))), many);
+      expect(psi?.status, `${rows} rows: ${line(psi)}`).toBe('pass');
+    }
+  });
+
+  test('of which half have one of a thousand categories do', () => {
+    const ids = Array.from({ length: 1000 }, (_, i) => `id ${i}`);
+    const now = of(150, column('id', [...picks(75, ids), ...picks(75, ['id 7'])]));
+    const [psi] = judge(drift, now, of(20_000, column('id', picks(20_000, ids))));
+    expect(psi?.status, line(psi)).toBe('fail');
+  });
+
+  const labels = (rows: number, ones: number) =>
+    column(
+      'label',
+      Array.from({ length: rows }, (_, i) => (i < ones ? 1 : 0)),
+      'output',
+    );
+  const mean = { scores: { meanChange: { of: 'baseline', limit: 0.1 } } } as const;
+
+  test('that lack a rare label are no alarm; many that lack it are', () => {
+    const rare = of(20_000, labels(20_000, 100));
+    const [few] = judge(mean, of(150, labels(150, 0)), rare);
+    expect(few).toMatchObject({ status: 'pass', findings: [{ reason: 'could be chance' }] });
+    expect(judge(mean, of(20_000, labels(20_000, 0)), rare)[0]?.status).toBe('fail');
+    expect(judge(mean, of(150, labels(150, 9)), rare)[0]?.findings[0]?.p).toBeLessThan(0.01);
   });
 });
 

@@ -43,6 +43,7 @@ interface Truth {
   readonly js?: number;
   readonly hellinger?: number;
   readonly linf?: number;
+  readonly p?: number;
   readonly chi2?: number;
   readonly freedom?: number;
   readonly chi2_p?: number;
@@ -152,6 +153,7 @@ function problemsOf({ type, baseline, current, truth }: Pair): string[] {
   check('degrees of freedom', off(drift?.chiSquared.freedom, truth.freedom), 0);
   if (drift !== undefined) check('chi-squared p', offTail(drift.chiSquared.p, truth.chi2_p!), 1e-7);
   if (comparison.category !== undefined) {
+    check('p of the categories', offTail(comparison.category.p, truth.p!), 1e-7);
     check('L-infinity', off(comparison.category.greatestChange, truth.linf), 1e-10);
     check('added', off(comparison.added.length, truth.added), 0);
     check('vanished', off(comparison.vanished.length, truth.vanished), 0);
