@@ -84,7 +84,8 @@ export function proposeDialect(
   if (best === undefined) throw refusal;
   const { dialect, records } = best;
   const [first = []] = records;
-  const isHeader = first.every((name) => name !== '' && !NUMBER.test(name));
+  // Names that are missing or given twice are said when the file is described.
+  const isHeader = !first.some((name) => NUMBER.test(name));
   if (isHeader) return { dialect, records: records.slice(1) };
   return { dialect: { ...dialect, columns: first.map((_, index) => `c${index + 1}`) }, records };
 }
@@ -96,10 +97,9 @@ function tryDialect(
   shownAs: string,
 ): { records: string[][]; cost: number } {
   const records: string[][] = [];
-  const width = new CsvScanner({ dialect, sink: IGNORE, perRecord: true, shownAs });
-  width.push(head);
-  width.end();
-  const columns = width.names?.map((_, index) => String(index)) ?? [];
+  const columns = Array.from({ length: firstWidth(head, dialect, shownAs) }, (_, index) =>
+    String(index),
+  );
   const scanner: CsvScanner = new CsvScanner({
     dialect: { ...dialect, columns },
     sink: {
@@ -115,6 +115,33 @@ function tryDialect(
   scanner.end();
   const bad = scanner.rejected / Math.max(1, scanner.accepted + scanner.rejected);
   return { records, cost: bad + 1 / (1 + columns.length) };
+}
+
+/** The number of fields of the first record, be it a header or not. Throws `input` where it is no record. */
+function firstWidth(head: Buffer, dialect: CsvDialect, shownAs: string): number {
+  let width: number | undefined;
+  const scanner: CsvScanner = new CsvScanner({
+    dialect: { ...dialect, columns: ['0'] },
+    sink: {
+      accept: () => {
+        width ??= 1;
+      },
+      reject: ({ reason }, record) => {
+        const fields = reason === 'extra_fields' ? scanner.fieldsOf(Buffer.from(record)) : [];
+        width ??= fields.length;
+      },
+    },
+    perRecord: true,
+    shownAs,
+  });
+  scanner.push(head);
+  scanner.end();
+  if (width !== undefined && width > 0) return width;
+  // As a header it is refused, with the reason.
+  const header = new CsvScanner({ dialect, sink: IGNORE, perRecord: true, shownAs });
+  header.push(head);
+  header.end();
+  return header.names?.length ?? 0;
 }
 
 const IGNORE = { accept: () => undefined, reject: () => undefined };

@@ -270,4 +270,28 @@ describe('a CSV file', () => {
       'c1: BIGINT',
     ]);
   });
+
+  test.each([
+    ['its first record has a value twice', '0,0,1\n1,0,1\n', 'columns: [c1, c2, c3]'],
+    ['its first record has a field without a value', '1,,3\n4,5,6\n', 'columns: [c1, c2, c3]'],
+  ])(
+    'is inspected by its delimiter where it has no header and %s',
+    async (_what, text, columns) => {
+      const job = makeCase();
+      write(job, 'x.csv', text);
+      const { stdout } = await scoreline(['inspect', join(job.input, 'x.csv')]);
+      expect(stdout).toContain(columns);
+    },
+  );
+
+  test.each([
+    ['a name twice', 'id,id\n1,2\n', 'column "id" is given twice'],
+    ['a column without a name', ',a,b\n0,1,2\n', 'column 1 has no name'],
+    ['a delimiter at its end', 'a,b,\n1,2,\n', 'column 3 has no name'],
+  ])('is refused by inspect, as by a run, where its header has %s', async (_what, text, why) => {
+    const job = makeCase();
+    write(job, 'x.csv', text);
+    const { exit, stderr } = await scoreline(['inspect', join(job.input, 'x.csv')]);
+    expect([exit, stderr]).toEqual([4, expect.stringMatching(`x\\.csv: header: ${why}\n$`)]);
+  });
 });
