@@ -100,7 +100,7 @@ export function contentOf(input: Input, unit: string, settings: Settings): Conte
       quarantined: count('quarantined') + broken,
       filtered: count('filtered'),
     },
-    outside: scores.some((score) => score < RANGE[0] || score > RANGE[1]),
+    outside: scores.some((score) => !(score >= RANGE[0] && score <= RANGE[1])),
   };
 }
 
