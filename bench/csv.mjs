@@ -111,6 +111,7 @@ async function scoreline() {
       folder: target,
       temporaryFolder: join(folder, 'tmp'),
       threads,
+      memoryBytes: 2 ** 30,
     },
     setup,
     () => Database.open(setup),
