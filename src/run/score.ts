@@ -218,8 +218,9 @@ export async function scoreMissing(
         .catch(blame(task.unit)),
     );
   const isNew = (task: Task): boolean => !known.published.has(keyOf(task));
-  const fresh = prepared.job.canary ? tasks.filter(isNew) : [];
-  const first = prepared.job.canary ? firstTasks(missing, fresh) : new Map<string, Task>();
+  const first = prepared.job.canary
+    ? firstTasks(missing, tasks.filter(isNew))
+    : new Map<string, Task>();
   const chosen = new Set(first.values());
   // Long tasks first, so that workers end together. The order of completion changes nothing.
   const early = longest.filter((task) => chosen.has(task));

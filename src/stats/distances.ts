@@ -1,5 +1,4 @@
 /** How far apart two distributions are: each measure as its source defines it. */
-
 import { compareText } from '../base/hash.js';
 import { type Bin, type NumberPair, pairNumber, type TextPair } from './bins.js';
 import { chiSquaredTail, kolmogorovTail } from './significance.js';
