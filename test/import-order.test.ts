@@ -172,6 +172,8 @@ const ORDER = `
   run/store.ts
   run/model-store.ts
   run/chain.ts
+  run/held.ts
+  run/overridden.ts
   run/snapshot.ts
   run/run-page.ts
   run/unrecorded.ts
@@ -191,6 +193,7 @@ const ORDER = `
   run/history-values.ts
   run/flips.ts
   run/explain.ts
+  run/gate-report.ts
   run/gate.ts
   run/published-columns.ts
   run/publish-run.ts

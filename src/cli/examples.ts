@@ -21,7 +21,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   runs: ['runs out/flights', 'runs out/flights --html'],
   report: ['report out/flights', 'report out/flights --open'],
   publish: [
-    "publish out/flights 20130601T020000.123Z-k3f9 --because 'the late file is as it should be'",
+    "publish out/flights 20130601T020000.123Z-k3f9 --because 'a strike' --exception",
+    "publish out/flights 20130601T020000.123Z-k3f9 --because 'new fares' --new-normal",
   ],
   discard: ["discard out/flights 20130601T020000.123Z-k3f9 --because 'broken delivery'"],
   revert: ["revert out/flights --because 'wrong model'", 'revert out/flights --to 7'],

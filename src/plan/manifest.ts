@@ -234,6 +234,17 @@ export function publishedFiles(manifest: Manifest): PublishedFile[] {
   });
 }
 
+const judgedSchema = z.strictObject({
+  unit: z.string(),
+  /** Its day, where its name has one: ISO 8601. */
+  date: z.string().nullable(),
+  /** Whether a gate fails for its data. */
+  failed: z.boolean(),
+});
+
+/** A unit that the gates judged. */
+export type JudgedUnit = Readonly<z.infer<typeof judgedSchema>>;
+
 const stagedSchema = z.strictObject({
   ...ownDigest,
   format: z.literal(1),
@@ -245,6 +256,8 @@ const stagedSchema = z.strictObject({
   base: z.strictObject({ number: count, manifest: manifestSchema }).nullable(),
   /** The gates that failed, a line each: it is published only with a reason. */
   gates: z.array(z.string()).optional(),
+  /** The units that it brings anew: an override is about those that failed. Not in records of earlier versions. */
+  judged: z.array(judgedSchema).optional(),
   /** Why it was not published. */
   reason: z.string(),
 });
@@ -272,4 +285,35 @@ export type Held = z.infer<typeof heldSchema>['held'][number];
 /** Reads what a snapshot holds back; undefined when it is damaged. */
 export function parseHeld(text: string): readonly Held[] | undefined {
   return recordIn(text, heldSchema)?.held;
+}
+
+const overriddenSchema = z.strictObject({
+  ...ownDigest,
+  format: z.literal(1),
+  overridden: z.array(
+    z.strictObject({
+      unit: z.string(),
+      /** The content that the mark is about: other content of the unit does not have it. */
+      content: digest,
+      /**
+       * `exception`: never a baseline. `new-normal`: only data from then on is one. `superseded`: was published before a new
+       * normal, and is a baseline only of later content of the same unit.
+       */
+      as: z.enum(['exception', 'new-normal', 'superseded']),
+      /** The snapshot that published it with the override. */
+      snapshot: count,
+      /** The first day of a new normal, where units have dates. */
+      from: z.string().optional(),
+      /** What the unit held before an exception: the baseline in its place. */
+      instead: z.strictObject({ parts: z.array(partSchema), model: z.array(digest) }).optional(),
+    }),
+  ),
+});
+
+/** What later runs have to know of data that a person published though its gates failed. */
+export type Overridden = z.infer<typeof overriddenSchema>['overridden'][number];
+
+/** Reads what a snapshot says of overridden gates; undefined when it is damaged. */
+export function parseOverridden(text: string): readonly Overridden[] | undefined {
+  return recordIn(text, overriddenSchema)?.overridden;
 }

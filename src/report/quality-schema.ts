@@ -39,6 +39,18 @@ const gateSchema = z.strictObject({
   findings: z.array(findingSchema).describe('The worst first.'),
 });
 
+const daySchema = z.strictObject({
+  day: z.string(),
+  verdict: z.enum(['pass', 'warn', 'fail']),
+  rows: count,
+  partitions: count,
+  baseline: z.strictObject({ label: z.string(), rows: count }).nullable(),
+  reason: z.string().nullable().describe('Why there is no baseline.'),
+  gates: z
+    .array(gateSchema)
+    .describe('The gates that warn or fail, each with every column that does.'),
+});
+
 const numericSummary = z.strictObject({
   kind: z.literal('numeric'),
   rows: count,
@@ -204,6 +216,10 @@ export const qualitySchema = z
       .nullable(),
     reason: z.string().nullable().describe('Why there is no baseline.'),
     gates: z.array(gateSchema),
+    days: z
+      .array(daySchema)
+      .optional()
+      .describe('Every day by itself, where more than one was judged.'),
     columns: z.array(columnSchema),
     flips: flipsSchema
       .nullable()

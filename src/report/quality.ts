@@ -1,5 +1,6 @@
 /** Makes `report.json` of statistics, and says the short of it. Pure. */
 import { shown } from '../base/errors.js';
+import { compareText } from '../base/hash.js';
 import { distinctTexts, topTexts } from '../stats/category.js';
 import {
   type ColumnStatistics,
@@ -186,6 +187,50 @@ export function lineOfGate(
   return day === null ? line : `${line}, on ${day}`;
 }
 
+/** The gates that warn or fail, each with the findings that do. */
+export function alarmGates(gates: QualityReport['gates']): QualityReport['gates'] {
+  return gates
+    .filter(isAlarm)
+    .map((gate) => ({ ...gate, findings: gate.findings.filter(isAlarm) }));
+}
+
+function isAlarm({ status }: Pick<QualityReport['gates'][number], 'status'>): boolean {
+  return status === 'fail' || status === 'warn';
+}
+
+/** A line for each gate and day that fails. */
+export function failingLines(report: QualityReport): string[] {
+  return alarmsOf(report)
+    .filter(({ status }) => status === 'fail')
+    .map(({ line }) => line);
+}
+
+/** Every gate that warns or fails, day by day, in a line. */
+function alarmsOf({ gates, days, baseline }: QualityReport): { status: string; line: string }[] {
+  const lined = (
+    all: QualityReport['gates'],
+    label: string | undefined,
+  ): { status: string; line: string }[] =>
+    all.map((gate) => ({ status: gate.status, line: lineOfGate(gate, label) }));
+  if (days === undefined) return lined(gates.filter(isAlarm), baseline?.label);
+  // A gate without a day is of all that was judged.
+  const ofAll = gates.filter((gate) => isAlarm(gate) && gate.day === null);
+  return [
+    ...days.flatMap((day) => lined(day.gates, day.baseline?.label)),
+    ...lined(ofAll, undefined),
+  ];
+}
+
+/** How many lines about gates a person reads; a report has them all. */
+const LINES_SHOWN = 20;
+
+/** The first lines, and how many more there are. */
+export function cappedLines(lines: readonly string[]): string[] {
+  if (lines.length <= LINES_SHOWN) return [...lines];
+  const more = lines.length - LINES_SHOWN + 1;
+  return [...lines.slice(0, LINES_SHOWN - 1), `… and ${more} more; report.json has them all`];
+}
+
 /** What a terminal says of a report: the verdict, each gate that did not pass or could not be judged, the columns that moved most. */
 export function qualityLines(report: QualityReport): string[] {
   const { verdict, gates, baseline, reason, judged, enforced } = report;
@@ -194,17 +239,25 @@ export function qualityLines(report: QualityReport): string[] {
     baseline === null
       ? `no baseline (${reason ?? ''})`
       : `against ${shown(baseline.label)}, ${plural(baseline.rows, 'row')}`;
-  const alarms = gates.filter(({ status }) => status === 'fail' || status === 'warn');
+  const alarms = alarmsOf(report);
+  const worstFirst = [...alarms].sort((a, b) => compareText(a.status, b.status));
   const checked = gates.filter(({ status }) => status !== 'skipped').length;
   const mode = enforced || baseline === null ? '' : '; the job sets no gates: these only warn';
   const moved = changesOf(report);
   return [
-    `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${mode}`,
-    ...alarms.map((gate) => `gate       ${lineOfGate(gate, baseline?.label)}`),
+    `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${dayWords(report)}${mode}`,
+    ...cappedLines(worstFirst.map(({ line }) => line)).map((line) => `gate       ${line}`),
     ...(enforced ? skippedLines(gates) : []),
     ...(report.explanation === null ? [] : explanationLines(report.explanation)),
     ...(moved === '' ? [] : [`changes    ${moved}`]),
   ];
+}
+
+/** Which day the baseline and the columns of a report are of, where there are several. */
+function dayWords({ judged, days }: QualityReport): string {
+  if (judged?.day == null || days === undefined) return '';
+  const which = days.some(({ verdict }) => verdict !== 'pass') ? 'the worst' : 'the last';
+  return `; ${judged.day} is ${which} of ${plural(days.length, 'day')}`;
 }
 
 /** Why gates of the job could not be judged: a line for each reason, but for the baseline that is not there. */

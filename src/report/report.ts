@@ -135,15 +135,34 @@ export interface ActReport {
   readonly because: string | null;
   /** What it overrode: the gate that had failed, a revert. */
   readonly overrides: readonly string[];
+  /** What the partitions whose gates had failed are to later runs; null where none was overridden. */
+  readonly override: {
+    readonly as: 'exception' | 'new-normal';
+    readonly partitions: readonly string[];
+  } | null;
   readonly receipt: Receipt;
   readonly times: { readonly wall: number };
   readonly error: string | null;
 }
 
 /** The line that ends an act on a terminal. */
-export function actLines({ outcome, subject, path, snapshot }: ActReport): string[] {
+export function actLines({ outcome, subject, path, snapshot, override }: ActReport): string[] {
   const where = path === null ? '' : `: ${path} (snapshot ${snapshot})`;
-  return [`${outcome === 'unchanged' ? 'published already' : outcome} ${shown(subject)}${where}`];
+  const line = `${outcome === 'unchanged' ? 'published already' : outcome} ${shown(subject)}${where}`;
+  return override === null ? [line] : [line, overrideLine(override)];
+}
+
+function overrideLine({ as, partitions }: NonNullable<ActReport['override']>): string {
+  const names = namesOf(partitions);
+  return as === 'exception'
+    ? `exception: ${names} will never be a baseline (--new-normal makes it one)`
+    : `new normal: only ${names} and later data will be a baseline`;
+}
+
+/** The first names of some partitions, and how many there are. */
+export function namesOf(units: readonly string[], most = 5): string {
+  const names = units.slice(0, most).map((unit) => shown(unit === '' ? '.' : unit));
+  return `${names.join(', ')}${units.length > most ? `, … (${units.length})` : ''}`;
 }
 
 /** A report as the lines that end a run on a terminal. */

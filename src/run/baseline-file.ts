@@ -7,6 +7,7 @@ import { canonicalJson, type Json } from '../base/hash.js';
 import type { Statistics } from '../stats/column.js';
 import { encodeStatistics } from '../stats/encode.js';
 import { parseStatistics } from '../stats/parse.js';
+import { baselineRecords, supersededUnits } from './overridden.js';
 import { latestSnapshot } from './snapshot.js';
 import { StatisticsReader } from './statistics.js';
 import type { Output } from './store.js';
@@ -47,8 +48,9 @@ export interface SavedBaseline {
 }
 
 /**
- * Saves the statistics of all that is published as a baseline; `name` is what it is called, by itself the snapshot. Throws `input` when nothing is published or no statistics of
- * it are kept, `environment` when the file cannot be written.
+ * Saves the statistics of what is published as a baseline, without exceptions and what was before a new normal; `name` is what the
+ * baseline is called, by itself the snapshot. Throws `input` when nothing is published or no statistics of it are kept,
+ * `environment` when the file cannot be written.
  */
 export async function saveBaseline(
   output: Output,
@@ -58,7 +60,10 @@ export async function saveBaseline(
   const latest = await latestSnapshot(output);
   if (latest === undefined)
     throw new ScorelineError('input', `${shown(output.root)}: nothing is published yet`);
-  const records = Object.values(latest.manifest.units);
+  const superseded = supersededUnits(latest);
+  const records = [...baselineRecords(latest)].flatMap(([unit, record]) =>
+    superseded.has(unit) ? [] : [record],
+  );
   const found = await new StatisticsReader(output).ofUnits(records);
   if (found?.units !== records.length || found.units === 0)
     throw new ScorelineError(

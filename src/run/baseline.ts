@@ -3,7 +3,19 @@ import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import { dateOfUnit, hasDate } from '../plan/selection.js';
-import { type BaselineMode, chooseBaseline, type PublishedUnit } from '../stats/baseline.js';
+import {
+  type BaselineChoice,
+  type BaselineMode,
+  chooseBaseline,
+  type PublishedUnit,
+} from '../stats/baseline.js';
+import {
+  baselineRecords,
+  exceptionsOf,
+  newNormalSince,
+  newNormalUnits,
+  supersededUnits,
+} from './overridden.js';
 import { readSnapshot, type Snapshot, snapshotNumbers } from './snapshot.js';
 import type { UnitParts } from './statistics.js';
 import type { Output } from './store.js';
@@ -23,6 +35,9 @@ export interface Comparison {
     | { readonly reason: string };
 }
 
+/** A comparison that depends on which days of the same run have failed before it: they are no baseline of later days. */
+export type PlannedComparison = (failed: ReadonlySet<string>) => Comparison;
+
 /** What a run publishes anew, and what is published before it. */
 export interface ComparisonInput {
   readonly output: Output;
@@ -31,17 +46,25 @@ export interface ComparisonInput {
   readonly latest: Snapshot | undefined;
 }
 
+/** How a baseline is called that is the earlier content of the same partitions. */
+const BEFORE = 'what was published before';
+
+/** Returns the date of a unit by its name; undefined where the job's path or the name has none. */
+export function unitDates({ input }: Pick<Job, 'input'>): (unit: string) => string | undefined {
+  const { pathText } = input;
+  return (unit) => (hasDate(pathText) ? dateOfUnit(pathText, unit) : undefined);
+}
+
 /**
- * What is to be compared with what. A run whose baseline goes by dates is judged day by day, so that days of a backfill have
- * those before them as their baseline; else all that it publishes anew is judged together.
+ * Plans what is to be compared with what, the first day first. A run whose baseline goes by dates is judged day by day, so that
+ * days of a backfill have those before them as their baseline; else all that it publishes anew is judged together.
  */
-export async function comparisonsOf(input: ComparisonInput): Promise<Comparison[]> {
+export async function comparisonsOf(input: ComparisonInput): Promise<PlannedComparison[]> {
   const { job, news, latest } = input;
   const { baseline } = job;
   if (typeof baseline === 'object' && 'file' in baseline)
-    return [{ day: undefined, current: news, baseline: { reason: '' } }];
-  const dateOf = (unit: string): string | undefined =>
-    hasDate(job.input.pathText) ? dateOfUnit(job.input.pathText, unit) : undefined;
+    return [() => ({ day: undefined, current: news, baseline: { reason: '' } })];
+  const dateOf = unitDates(job);
   const mode = modeOf(baseline);
   const days = new Set([...news.keys()].map(dateOf));
   if (mode.mode !== 'auto' && mode.mode !== 'previous' && !days.has(undefined))
@@ -49,12 +72,30 @@ export async function comparisonsOf(input: ComparisonInput): Promise<Comparison[
   const published = await publishedUnits(input, dateOf);
   const covered = [...news.keys()].map((unit) => ({ unit, date: dateOf(unit) }));
   const choice = chooseBaseline(mode, covered, published);
-  const current = news;
+  return [() => ({ day: undefined, current: news, baseline: chosenFrom(choice, latest) })];
+}
+
+function chosenFrom(choice: BaselineChoice, latest: Snapshot | undefined): Comparison['baseline'] {
   if (choice.units === undefined)
-    return [{ day: undefined, current, baseline: { reason: choice.reason } }];
-  const units = choice.units.map((unit) => unitOf(latest?.manifest, unit)!);
-  const label = choice.label === 'before' ? 'what was published before' : choice.label;
-  return [{ day: undefined, current, baseline: { label, names: choice.units, units } }];
+    return { reason: exceptionsOf(latest).length > 0 ? ONLY_EXCEPTIONS : choice.reason };
+  const records = baselineRecords(latest);
+  const units = choice.units.map((unit) => records.get(unit)!);
+  const label = choice.label === 'before' ? BEFORE : choice.label;
+  const overridden = choice.units.filter((unit) => newNormalUnits(latest).has(unit));
+  return { label: withOverridden(label, overridden), names: choice.units, units };
+}
+
+const ONLY_EXCEPTIONS = 'nothing but exceptions was published before';
+
+/** How many overridden partitions of a baseline are named. */
+const OVERRIDDEN_NAMED = 3;
+
+/** A baseline's name, and which of it a person published though gates failed. */
+function withOverridden(label: string, overridden: readonly string[]): string {
+  if (overridden.length === 0) return label;
+  const names = overridden.slice(0, OVERRIDDEN_NAMED).map((unit) => (unit === '' ? '.' : unit));
+  const more = overridden.length > OVERRIDDEN_NAMED ? `, … (${overridden.length})` : '';
+  return `${label} (overridden: ${names.join(', ')}${more})`;
 }
 
 function modeOf(baseline: Exclude<Job['baseline'], { file: string }>): BaselineMode {
@@ -69,27 +110,58 @@ function byDay(
   { news, latest }: ComparisonInput,
   mode: BaselineMode,
   dateOf: (unit: string) => string | undefined,
-): Comparison[] {
-  const all = new Map<string, UnitParts>(Object.entries(latest?.manifest.units ?? {}));
-  for (const [unit, record] of news) all.set(unit, record);
+): PlannedComparison[] {
+  const before = baselineRecords(latest);
   const days = new Map<string, string[]>();
-  for (const unit of all.keys()) {
+  for (const unit of new Set([...before.keys(), ...news.keys()])) {
     const date = dateOf(unit);
     if (date !== undefined) days.set(date, [...(days.get(date) ?? []), unit]);
   }
-  const published = [...days.keys()].map((date) => ({ unit: date, date, since: 0 }));
   const isNew = (date: string): boolean => days.get(date)!.some((unit) => news.has(unit));
-  const wanted = [...days.keys()].filter(isNew).sort();
-  return wanted.map((date) => {
-    const own = days.get(date)!.filter((unit) => news.has(unit));
-    const current = new Map(own.map((unit) => [unit, news.get(unit)!]));
-    const choice = chooseBaseline(mode, [{ unit: date, date }], published);
-    if (choice.units === undefined)
-      return { day: date, current, baseline: { reason: choice.reason } };
-    const names = choice.units.flatMap((each) => days.get(each)!);
-    const units = names.map((unit) => all.get(unit)!);
-    return { day: date, current, baseline: { label: choice.label, names, units } };
-  });
+  const overridden = newNormalUnits(latest);
+  return [...days.keys()]
+    .filter(isNew)
+    .sort()
+    .map((date) => (failed): Comparison => {
+      const recordOf = (unit: string, day: string): UnitParts | undefined =>
+        (failed.has(day) ? undefined : news.get(unit)) ?? before.get(unit);
+      const own = days.get(date)!.filter((unit) => news.has(unit));
+      const current = new Map(own.map((unit) => [unit, news.get(unit)!]));
+      const compared = (label: string, units: readonly (readonly [string, UnitParts])[]) => ({
+        label,
+        names: units.map(([unit]) => unit),
+        units: units.map(([, record]) => record),
+      });
+      const since = newNormalSince(latest, date);
+      const earlier = own.flatMap((unit) => {
+        const record = before.get(unit);
+        return record === undefined ? [] : [[unit, record] as const];
+      });
+      // The day on which a new normal began has nothing before it but its own earlier content.
+      if (since === date && earlier.length > 0)
+        return { day: date, current, baseline: compared(BEFORE, earlier) };
+      const published = [...days].flatMap(([day, units]) =>
+        (since === undefined || day >= since) && units.some((unit) => recordOf(unit, day))
+          ? [{ unit: day, date: day, since: 0 }]
+          : [],
+      );
+      const choice = chooseBaseline(mode, [{ unit: date, date }], published);
+      if (choice.units === undefined) {
+        const reason =
+          since === undefined ? choice.reason : `${choice.reason} since the new normal of ${since}`;
+        return { day: date, current, baseline: { reason } };
+      }
+      const units = choice.units.flatMap((day) =>
+        days.get(day)!.flatMap((unit) => {
+          const record = recordOf(unit, day);
+          return record === undefined ? [] : [[unit, record] as const];
+        }),
+      );
+      const isOverridden = (day: string): boolean =>
+        days.get(day)!.some((unit) => overridden.has(unit) && !news.has(unit));
+      const label = withOverridden(choice.label, choice.units.filter(isOverridden));
+      return { day: date, current, baseline: compared(label, units) };
+    });
 }
 
 /** The published units, and the snapshot since which each is what it is, as far as snapshots are kept. */
@@ -98,7 +170,12 @@ async function publishedUnits(
   dateOf: (unit: string) => string | undefined,
 ): Promise<PublishedUnit[]> {
   if (latest === undefined) return [];
-  const since = new Map(Object.keys(latest.manifest.units).map((unit) => [unit, latest.number]));
+  const records = baselineRecords(latest);
+  // What an exception took the place of is of before it.
+  const until = new Map(exceptionsOf(latest).map(({ unit, snapshot }) => [unit, snapshot - 1]));
+  const since = new Map(
+    [...records.keys()].map((unit) => [unit, until.get(unit) ?? latest.number]),
+  );
   let open = [...since.keys()];
   const numbers = (await snapshotNumbers(output)).filter((number) => number < latest.number);
   for (const number of numbers.reverse()) {
@@ -109,12 +186,28 @@ async function publishedUnits(
       () => undefined,
     );
     if (manifest === undefined) break;
-    open = open.filter((unit) => isSame(latest.manifest, manifest, unit));
-    for (const unit of open) since.set(unit, number);
+    const isLater = (unit: string): boolean => number > (until.get(unit) ?? latest.number);
+    const isSame = (unit: string): boolean =>
+      until.has(unit)
+        ? textOf(records.get(unit)) === textOf(partsIn(manifest, unit))
+        : textOf(unitOf(latest.manifest, unit)) === textOf(unitOf(manifest, unit));
+    open = open.filter((unit) => isLater(unit) || isSame(unit));
+    for (const unit of open) if (!isLater(unit)) since.set(unit, number);
   }
-  return [...since].map(([unit, number]) => ({ unit, date: dateOf(unit), since: number }));
+  const superseded = supersededUnits(latest);
+  return [...since].map(([unit, number]) => ({
+    unit,
+    date: dateOf(unit),
+    since: number,
+    isSuperseded: superseded.has(unit),
+  }));
 }
 
-function isSame(a: Manifest, b: Manifest, unit: string): boolean {
-  return canonicalJson(unitOf(a, unit) ?? null) === canonicalJson(unitOf(b, unit) ?? null);
+function partsIn(manifest: Manifest, unit: string): UnitParts | undefined {
+  const record = unitOf(manifest, unit);
+  return record && { parts: record.parts, model: record.model };
+}
+
+function textOf(record: UnitParts | undefined): string {
+  return canonicalJson(record ?? null);
 }

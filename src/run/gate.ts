@@ -1,30 +1,30 @@
 /** The gates before publication: judges what a run would publish anew, and makes the report on it. */
 import { ScorelineError, shown } from '../base/errors.js';
-import { canonicalJson } from '../base/hash.js';
 import type { JobGates } from '../plan/gate-schema.js';
+import type { Job } from '../plan/job.js';
 import type { Ledger } from '../plan/ledger.js';
-import { type UnitRecord, unitOf } from '../plan/manifest.js';
+import type { JudgedUnit } from '../plan/manifest.js';
 import { notExplained } from '../report/explanation.js';
 import type { Explanation } from '../report/explanation-schema.js';
-import { columnReports, gateReport, lineOfGate } from '../report/quality.js';
+import { cappedLines } from '../report/quality.js';
 import { type QualityReport, REPORT_FORMAT } from '../report/quality-schema.js';
 import type { Flips } from '../stats/flips.js';
 import {
   DEFAULT_GATES,
   DRIFT_MEASURES,
-  FLIPS_GATE,
   type GateResult,
   type GateSettings,
 } from '../stats/gate-settings.js';
-import { judgeGates, verdictOf } from '../stats/gates.js';
-import { type Comparison, comparisonsOf } from './baseline.js';
+import { judgeGates } from '../stats/gates.js';
+import { type Comparison, comparisonsOf, unitDates } from './baseline.js';
 import { type Baseline, readBaseline } from './baseline-file.js';
 import { explain, explainBudgetMs } from './explain.js';
 import { flipsOf, labelFlips } from './flips.js';
+import { hasFailed, type Judged, reportOf } from './gate-report.js';
 import { type EarlierValues, earlierValues } from './history-values.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
-import { type Base, PartMissing, type Publication, type Snapshot } from './snapshot.js';
+import { newsOf, PartMissing, type Publication, type Snapshot } from './snapshot.js';
 import { StatisticsReader, type UnitParts, type UnitsStatistics } from './statistics.js';
 import type { Output } from './store.js';
 
@@ -39,10 +39,12 @@ export interface ReviewScope {
   readonly elapsedMs: () => number;
 }
 
-/** What the gates say of a publication: the report, and a line for each gate that stands against it. */
+/** What the gates say of a publication: the report, a line for each gate that stands against it, and the units it is about. */
 export interface Review {
   readonly report: QualityReport;
   readonly against: readonly string[];
+  /** The units that the publication brings anew, and whether a gate of the job fails for their own data. */
+  readonly judged: readonly JudgedUnit[];
 }
 
 /** The gates of a job do not let it publish. */
@@ -50,7 +52,7 @@ export class GatesFailed extends ScorelineError {
   readonly review: Review;
 
   constructor(review: Review) {
-    super('gate', review.against.join('\n'));
+    super('gate', cappedLines(review.against).join('\n'));
     this.review = review;
   }
 }
@@ -82,17 +84,6 @@ export function emptyReport(about: {
   };
 }
 
-/** The units of a publication that are not published just so already. */
-export function newsOf(
-  { units }: Pick<Publication, 'units'>,
-  base: Base | undefined,
-): Map<string, UnitRecord> {
-  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
-  return new Map(
-    [...units].filter(([name, unit]) => text(unitOf(base?.manifest, name)) !== text(unit)),
-  );
-}
-
 /**
  * Judges what a publication brings on top of what is published. Throws what reading throws, `usage` when the file of the baseline is
  * none.
@@ -105,20 +96,14 @@ export async function review(
   const { job } = scope.prepared;
   const empty = emptyReport({ ...scope, job: job.name, enforced: job.gates !== undefined });
   const news = newsOf(publication, latest);
-  if (news.size === 0) return { report: empty, against: [] };
+  if (news.size === 0) return { report: empty, against: [], judged: [] };
   const flips = await flipsOf(news, latest, scope);
   const reader = new StatisticsReader(scope.output);
   const judged = await judgeAll(scope, { news, latest, flips, part: false, reader });
-  const {
-    shown: worst,
-    report,
-    against,
-  } = reportOf(empty, judged, {
-    partitions: news.size,
-    flips,
-  });
-  const explanation = await explanationFor(worst, scope, reader);
-  return { report: { ...report, explanation }, against };
+  const found = reportOf(empty, judged, { partitions: news.size, flips });
+  const explanation = await explanationFor(found.shown, scope, reader);
+  const { report, against } = found;
+  return { report: { ...report, explanation }, against, judged: judgedUnits(judged, job) };
 }
 
 /** Why what is shown differs from its baseline; null where there is none, or the job keeps no sample. */
@@ -156,7 +141,20 @@ export async function reviewPart(
   const of = { news: parts, latest, flips: undefined, part: true, reader };
   const judged = await judgeAll(scope, of);
   const found = reportOf(empty, judged, { partitions: parts.size, flips: undefined });
-  if (found.against.length > 0) throw new GatesFailed(found);
+  if (found.against.length > 0)
+    throw new GatesFailed({ ...found, judged: judgedUnits(judged, job) });
+}
+
+/** The units that were judged, with their dates, and whether they failed. */
+function judgedUnits(judged: readonly Judged[], job: Job): JudgedUnit[] {
+  const dateOf = unitDates(job);
+  return judged.flatMap((each) =>
+    [...each.comparison.current.keys()].map((unit) => ({
+      unit,
+      date: dateOf(unit) ?? null,
+      failed: hasFailed(each),
+    })),
+  );
 }
 
 /** Judges units, or parts of them, against their baselines. */
@@ -179,21 +177,16 @@ async function judgeAll(
       ? await readBaseline(job.baseline.file, `baseline.file ${shown(job.baseline.file)}`)
       : undefined;
   const judged: Judged[] = [];
-  for (const comparison of await comparisonsOf({ output, job, news, latest })) {
+  // A day that fails is not to be published, so it is no baseline of the days after it.
+  const failedDays = new Set<string>();
+  for (const planned of await comparisonsOf({ output, job, news, latest })) {
+    const comparison = planned(failedDays);
     const how = { reader, file, settings, flips, history, prepared, part };
-    judged.push(await judge({ comparison, ...how }));
+    const found = await judge({ comparison, ...how });
+    if (comparison.day !== undefined && hasFailed(found)) failedDays.add(comparison.day);
+    judged.push(found);
   }
   return judged;
-}
-
-/** A comparison, and what the gates say of it. */
-interface Judged {
-  readonly comparison: Comparison;
-  readonly current: UnitsStatistics;
-  readonly baseline: Baseline | undefined;
-  readonly reason: string | null;
-  readonly results: readonly GateResult[];
-  readonly ignored: readonly string[];
 }
 
 async function judge(of: {
@@ -277,62 +270,6 @@ function ignoredColumns({ dataset, scoring, publishing }: Prepared): string[] {
     .filter(({ width, index }) => width > 1 && index === undefined)
     .map(({ column }) => column);
   return [...new Set([...partition, ...lists, ...arrays])];
-}
-
-const ORDER = ['fail', 'warn', 'pass', 'skipped'] as const;
-
-/** Puts what was found day by day into one report: of each gate the worst day, and the columns of the worst of all. */
-function reportOf(
-  empty: QualityReport,
-  judged: readonly Judged[],
-  { partitions, flips }: { readonly partitions: number; readonly flips: Flips | undefined },
-): Review & { readonly shown: Judged } {
-  const rank = ({ status }: GateResult): number => ORDER.indexOf(status);
-  const names = [...new Set(judged.flatMap(({ results }) => results.map(({ gate }) => gate)))];
-  const gates = names.map((name) => {
-    const all = judged.flatMap((each) => {
-      const result = each.results.find(({ gate }) => gate === name);
-      return result === undefined ? [] : [{ each, result }];
-    });
-    return all.reduce((worst, one) => (isWorse(one.result, worst.result) ? one : worst));
-  });
-  const reports = gates.map(({ each, result }) => ({
-    each,
-    gate: gateReport(result, result.gate === FLIPS_GATE ? undefined : each.comparison.day),
-  }));
-  const [worst] = gates.toSorted((a, b) => rank(a.result) - rank(b.result));
-  const isAlarm = worst !== undefined && rank(worst.result) < ORDER.indexOf('pass');
-  const shownOf = isAlarm ? worst.each : judged.at(-1)!;
-  const { baseline, current, comparison, reason, ignored } = shownOf;
-  const compared = 'names' in comparison.baseline ? comparison.baseline.names : [];
-  const report: QualityReport = {
-    ...empty,
-    verdict: verdictOf(gates.map(({ result }) => result)),
-    judged: {
-      rows: judged.reduce((sum, each) => sum + each.current.statistics.rows, 0),
-      partitions,
-      day: comparison.day ?? null,
-    },
-    baseline:
-      baseline === undefined
-        ? null
-        : { label: baseline.label, rows: baseline.statistics.rows, partitions: [...compared] },
-    reason: baseline === undefined ? reason : null,
-    gates: reports.map(({ gate }) => gate),
-    columns: columnReports(current.statistics, baseline?.statistics, ignored),
-    flips: (flips as QualityReport['flips']) ?? null,
-  };
-  const against = reports
-    .filter(({ gate }) => gate.status === 'fail')
-    .map(({ each, gate }) => lineOfGate(gate, each.baseline?.label));
-  return { report, against, shown: shownOf };
-}
-
-function isWorse(a: GateResult, b: GateResult): boolean {
-  const apart = ORDER.indexOf(a.status) - ORDER.indexOf(b.status);
-  const size = ({ findings: [first] }: GateResult): number =>
-    (first?.measured ?? 0) / (first?.limit || 1);
-  return apart < 0 || (apart === 0 && size(a) > size(b));
 }
 
 /** Only limits that are learnt need the past. */

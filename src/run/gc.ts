@@ -3,7 +3,7 @@ import { lstat, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, shown, systemError } from '../base/errors.js';
 import { listFolder, listTree, removeTree } from '../base/files.js';
-import type { Manifest } from '../plan/manifest.js';
+import type { Manifest, UnitRecord } from '../plan/manifest.js';
 import { modelKey } from './model-store.js';
 import { readSnapshot, snapshotName, snapshotNumbers } from './snapshot.js';
 import { readStaged } from './staged.js';
@@ -95,19 +95,25 @@ async function neededKeys(
     csv: new Set<string>(),
     models: new Set<string>(),
   };
+  const addParts = ({ parts, model }: Pick<UnitRecord, 'parts' | 'model'>): void => {
+    needed.models.add(modelKey(model));
+    for (const { key, scoreKey } of parts) {
+      needed.parts.add(key);
+      needed.scores.add(scoreKey);
+    }
+  };
   const add = ({ units }: Manifest): void => {
-    for (const { parts, model, rejected = [] } of Object.values(units)) {
-      needed.models.add(modelKey(model));
-      for (const { key, scoreKey } of parts) {
-        needed.parts.add(key);
-        needed.scores.add(scoreKey);
-      }
-      for (const { key } of rejected) needed.csv.add(key);
+    for (const unit of Object.values(units)) {
+      addParts(unit);
+      for (const { key } of unit.rejected ?? []) needed.csv.add(key);
     }
   };
   for (const number of numbers) {
     try {
-      add((await readSnapshot(output, number)).manifest);
+      const { manifest, overridden } = await readSnapshot(output, number);
+      add(manifest);
+      // An exception's baseline is what its partition held before.
+      for (const { instead } of overridden) if (instead !== undefined) addParts(instead);
     } catch (error) {
       // Another call, which keeps fewer, may have taken it.
       if ((await snapshotNumbers(output)).includes(number)) throw error;

@@ -8,6 +8,7 @@ import { identity, scorelineVersion } from '../base/identity.js';
 import { manifestText } from '../plan/manifest.js';
 import type { ActReport, Receipt, RunReport } from '../report/report.js';
 import { appendRecord } from './chain.js';
+import type { Override } from './overridden.js';
 import type { Draft, Snapshot } from './snapshot.js';
 import type { Output } from './store.js';
 import { draftsOf, draftText, publishedBy, sweep } from './unrecorded.js';
@@ -176,12 +177,19 @@ export interface ActResult {
   readonly snapshot: Snapshot | undefined;
   /** What it overrode. */
   readonly overrides?: readonly string[];
+  readonly override?: Override | undefined;
 }
 
 /** What the doing of an act is given: a temporary folder, and what to keep with a snapshot that it publishes. */
 export interface ActScope {
   readonly temporary: string;
   readonly draft: (result: Omit<ActResult, 'snapshot'>) => Draft;
+}
+
+function overrideIn(override: Override | undefined): ActReport['override'] {
+  return override === undefined
+    ? null
+    : { as: override.as, partitions: override.failed.map(({ unit }) => unit) };
 }
 
 /** Does what a person asked for, with a temporary folder, and records it, also when it fails. */
@@ -202,6 +210,7 @@ export async function act(
     manifest: result.snapshot === undefined ? null : sha256(manifestText(result.snapshot.manifest)),
     because: because ?? null,
     overrides: result.overrides ?? [],
+    override: overrideIn(result.override),
     receipt: receiptOf(began, now()),
     times: { wall: performance.now() - started },
     error,

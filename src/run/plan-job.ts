@@ -5,9 +5,10 @@ import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
+import { contentOf } from './held.js';
 import { Pool } from './pool.js';
 import { checkWhere, type Prepared, prepare, whyToDo } from './prepare.js';
-import { contentOf, latestSnapshot, readSnapshot, type Snapshot } from './snapshot.js';
+import { latestSnapshot, readSnapshot, type Snapshot } from './snapshot.js';
 import { Output } from './store.js';
 import { listOrVanished, vanishedUnits } from './vanished.js';
 

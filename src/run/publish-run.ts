@@ -1,7 +1,7 @@
 /** The end of a run: what it made is judged, and published or staged. */
 import { ScorelineError, shown } from '../base/errors.js';
-import type { QualityReport } from '../report/quality-schema.js';
-import { reportText } from '../report/quality-schema.js';
+import { cappedLines } from '../report/quality.js';
+import { type QualityReport, reportText } from '../report/quality-schema.js';
 import { GatesFailed, type Review, type ReviewScope, review } from './gate.js';
 import { typesApart } from './published-columns.js';
 import { type Publication, publish, type Snapshot } from './snapshot.js';
@@ -38,8 +38,8 @@ export async function publishOrStage(
 ): Promise<Snapshot | undefined> {
   const { output, base, temporary, tooMany } = scope;
   if (tooMany !== undefined) {
-    const { report, against } = await judge(scope, publication, base);
-    throw await staged(scope, publication, { report, against, reasons: [tooMany, ...against] });
+    const found = await judge(scope, publication, base);
+    throw await staged(scope, publication, found, [tooMany]);
   }
   const reviewed: Publication = {
     ...publication,
@@ -53,8 +53,7 @@ export async function publishOrStage(
     return await publish(output, reviewed, base, temporary);
   } catch (error) {
     if (!(error instanceof GatesFailed)) throw error;
-    const { report, against } = error.review;
-    throw await staged(scope, publication, { report, against, reasons: against });
+    throw await staged(scope, publication, error.review);
   }
 }
 
@@ -64,26 +63,24 @@ async function judge(
   latest: Snapshot | undefined,
 ): Promise<Review> {
   const started = performance.now();
-  const { report, against } = await review(scope, publication, latest);
-  scope.onReport(report, performance.now() - started);
-  return { report, against: [...against, ...typesApart(publication, latest)] };
+  const found = await review(scope, publication, latest);
+  scope.onReport(found.report, performance.now() - started);
+  return { ...found, against: [...found.against, ...typesApart(publication, latest)] };
 }
 
+/** Stages a publication: the reasons are those given, and what stands against it. */
 async function staged(
   { output, base, temporary, runId }: PublishScope,
   publication: Publication,
-  {
-    report,
-    against,
-    reasons,
-  }: {
-    readonly report: QualityReport;
-    readonly against: readonly string[];
-    readonly reasons: readonly string[];
-  },
+  { report, against, judged }: Review,
+  reasons: readonly string[] = [],
 ): Promise<Staged> {
-  const reason = reasons.join('\n');
-  const how = { runId, reason, gates: against, report, temporary };
+  const all = [...reasons, ...against];
+  const how = { runId, reason: all.join('\n'), gates: against, judged, report, temporary };
   const folder = await stage(output, publication, base, how);
-  return new Staged(folder, new ScorelineError('gate', `${reason}; staged in ${shown(folder)}`));
+  const shownReasons = cappedLines(all).join('\n');
+  return new Staged(
+    folder,
+    new ScorelineError('gate', `${shownReasons}; staged in ${shown(folder)}`),
+  );
 }

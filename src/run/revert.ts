@@ -2,9 +2,9 @@
 import { ScorelineError, shown } from '../base/errors.js';
 import { type Held, manifestText, unitOf } from '../plan/manifest.js';
 import type { ActReport } from '../report/report.js';
+import { contentOf } from './held.js';
 import { type ActOptions, act } from './history.js';
 import {
-  contentOf,
   putSnapshot,
   readSnapshot,
   reportBeside,
@@ -40,6 +40,8 @@ export async function revert(
       number: number + 1,
       manifest,
       held: heldAfter(latest, target),
+      // What is a baseline is said of the content that comes back.
+      overridden: target.overridden,
       report,
       draft: draft({ outcome: 'reverted' }),
     };

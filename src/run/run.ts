@@ -7,11 +7,12 @@ import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import type { QualityReport } from '../report/quality-schema.js';
-import type { RunReport } from '../report/report.js';
+import { namesOf, type RunReport } from '../report/report.js';
 import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
 import { keepJob } from './chain.js';
-import { GatesFailed, newsOf, type ReviewScope, reviewPart } from './gate.js';
+import { GatesFailed, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
+import { heldOf, overriddenReverts } from './held.js';
 import { record, runIdOf } from './history.js';
 import { keepModel } from './model-store.js';
 import { type Pool, WorkerDied } from './pool.js';
@@ -29,9 +30,8 @@ import {
 } from './run-report.js';
 import { keyOf, type Scored, type ScoreEvent, type Shard, scoreMissing } from './score.js';
 import {
-  heldOf,
   latestSnapshot,
-  overriddenReverts,
+  newsOf,
   PartMissing,
   type Publication,
   type Snapshot,
@@ -417,20 +417,14 @@ function vanishedNotes(vanished: readonly string[], prune: boolean): string[] {
   const what = prune
     ? 'no longer in the input, goes with this publication'
     : 'published, but no longer in the input (--prune drops it)';
-  return [`${what}: ${someOf(vanished)}`];
-}
-
-/** The first names of units, for a line. */
-function someOf(units: readonly string[]): string {
-  const names = units.slice(0, 5).map((unit) => shown(unit === '' ? '.' : unit));
-  return `${names.join(', ')}${units.length > 5 ? `, … (${units.length})` : ''}`;
+  return [`${what}: ${namesOf(vanished)}`];
 }
 
 function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   const notes: string[] = [];
   if (dataset.notReady.length > 0) {
     const { notReady } = dataset;
-    notes.push(`not ready, for want of ${shown(job.input.ready ?? '')}: ${someOf(notReady)}`);
+    notes.push(`not ready, for want of ${shown(job.input.ready ?? '')}: ${namesOf(notReady)}`);
   }
   if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);

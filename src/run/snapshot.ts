@@ -13,19 +13,21 @@ import {
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson, keyOf, sealed } from '../base/hash.js';
+import { canonicalJson, sealed } from '../base/hash.js';
 import type { DataExtension } from '../plan/ledger.js';
 import {
   type Held,
   type Manifest,
   manifestText,
+  type Overridden,
   type PublishedFile,
-  parseHeld,
   parseManifest,
   publishedFiles,
   type UnitRecord,
   unitOf,
 } from '../plan/manifest.js';
+import { checkHeld, contentOf, HELD_FILE, heldStill, readHeld } from './held.js';
+import { OVERRIDDEN_FILE, type Override, overriddenAfter, readOverridden } from './overridden.js';
 import type { Output } from './store.js';
 
 /** A published snapshot. */
@@ -35,6 +37,8 @@ export interface Snapshot {
   readonly manifest: Manifest;
   /** What was reverted before it and is not to come back by itself. */
   readonly held: readonly Held[];
+  /** What a person published though gates failed: it says which data are a baseline. */
+  readonly overridden: readonly Overridden[];
 }
 
 /** What a run was planned on. */
@@ -51,6 +55,8 @@ export interface Publication {
   readonly evenReverted?: boolean;
   /** Whether to publish also what is published already: its files were damaged. */
   readonly anew?: boolean;
+  /** What a person decided about the units whose gates failed. */
+  readonly override?: Override | undefined;
   /** Judges it on top of what is published, each time anew when that has changed: gives the text of its report, or throws. */
   readonly review?: (latest: Snapshot | undefined) => Promise<string>;
   readonly draft?: Draft | undefined;
@@ -114,7 +120,8 @@ export async function readSnapshot(output: Output, number: number): Promise<Snap
   const path = join(folder, 'manifest.json');
   try {
     const manifest = parseManifest(await readFile(path, 'utf8'), path);
-    return { number, folder, manifest, held: await readHeld(folder) };
+    const [held, overridden] = await Promise.all([readHeld(folder), readOverridden(folder)]);
+    return { number, folder, manifest, held, overridden };
   } catch (error) {
     throw systemError(error, `cannot read ${shown(path)}`);
   }
@@ -125,21 +132,6 @@ export async function reportBeside({
   folder,
 }: Pick<Snapshot, 'folder'>): Promise<string | undefined> {
   return readFile(join(folder, REPORT_FILE), 'utf8').catch(() => undefined);
-}
-
-async function readHeld(folder: string): Promise<readonly Held[]> {
-  const path = join(folder, 'held.json');
-  try {
-    const held = parseHeld(await readFile(path, 'utf8'));
-    if (held !== undefined) return held;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw systemError(error, `cannot read ${shown(path)}`);
-  }
-  throw new ScorelineError(
-    'environment',
-    `${shown(path)}: damaged; it says what was reverted: restore it from a copy, or remove it`,
-  );
 }
 
 /** Makes `current` name the highest snapshot, and does so again until it holds: another run may publish meanwhile. */
@@ -171,7 +163,7 @@ export async function publish(
   for (;;) {
     const latest = await latestSnapshot(output);
     checkConflict(publication, base, latest);
-    checkHeld(publication, latest);
+    if (publication.evenReverted !== true) checkHeld(publication, latest);
     const manifest = merge(publication, latest);
     if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest)) {
       // What another run has published anew is whole again.
@@ -182,8 +174,10 @@ export async function publish(
     }
     const report = await publication.review?.(latest);
     const number = (latest?.number ?? 0) + 1;
-    const { draft } = publication;
-    const next = { number, manifest, held: heldStill(latest, manifest), report, draft };
+    const { draft, override } = publication;
+    const held = heldStill(latest, manifest);
+    const overridden = overriddenAfter(latest, { number, manifest, override });
+    const next = { number, manifest, held, overridden, report, draft };
     const all = latest === undefined ? holders : [...holders, latest];
     try {
       published = (await putSnapshot(output, next, all, temporary)) ?? published;
@@ -211,6 +205,7 @@ export async function putSnapshot(
     number,
     manifest,
     held,
+    overridden,
     report,
     draft,
   }: Omit<Snapshot, 'folder'> & {
@@ -223,13 +218,11 @@ export async function putSnapshot(
   const building = join(temporary, `snapshot-${number}`);
   try {
     await buildSnapshot(output, manifest, building, holders);
-    if (held.length > 0) {
-      const text = `${canonicalJson(sealed({ format: 1, held }))}\n`;
-      await writeFileWhole(join(building, 'held.json'), text);
-    }
+    await writeBeside(building, HELD_FILE, { held });
+    await writeBeside(building, OVERRIDDEN_FILE, { overridden });
     if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);
     const folder = output.path('snapshots', snapshotName(number));
-    const next = { number, folder, manifest, held };
+    const next = { number, folder, manifest, held, overridden };
     if (draft !== undefined)
       await writeFileWhole(join(building, PUBLISHER_FILE), await draft(next));
     if (!(await putFolderIfAbsent(building, folder))) return undefined;
@@ -238,6 +231,17 @@ export async function putSnapshot(
   } finally {
     await removeLeftover(building);
   }
+}
+
+/** Writes a file that only snapshots with something to list in it have. */
+async function writeBeside(
+  folder: string,
+  name: string,
+  listed: Readonly<Record<string, readonly unknown[]>>,
+): Promise<void> {
+  if (Object.values(listed).every((list) => list.length === 0)) return;
+  const text = `${canonicalJson(sealed({ format: 1, ...listed }))}\n`;
+  await writeFileWhole(join(folder, name), text);
 }
 
 /** The manifest of a snapshot with the units of a publication in place of those of the same names, and without those it drops. */
@@ -273,6 +277,17 @@ function sameAs(before: UnitRecord | undefined, record: UnitRecord): UnitRecord 
   return isSame ? before : record;
 }
 
+/** The units of a publication that are not published just so already. */
+export function newsOf(
+  { units }: Pick<Publication, 'units'>,
+  base: Base | undefined,
+): Map<string, UnitRecord> {
+  const text = (unit: UnitRecord | undefined): string => canonicalJson(unit ?? null);
+  return new Map(
+    [...units].filter(([name, unit]) => text(unitOf(base?.manifest, name)) !== text(unit)),
+  );
+}
+
 function checkConflict(
   publication: Publication,
   base: Base | undefined,
@@ -292,59 +307,6 @@ function checkConflict(
       );
     }
   }
-}
-
-/** The content of a unit as one digest. Types follow from the rest, and are not in records of before. */
-export function contentOf({ types, ...content }: UnitRecord): string {
-  return keyOf(content as Parameters<typeof keyOf>[0]);
-}
-
-/** What of a publication was taken back by a revert. */
-export function heldOf(
-  { units, removals = [] }: Publication,
-  latest: Pick<Snapshot, 'held'> | undefined,
-): readonly Held[] {
-  return (latest?.held ?? []).filter(({ unit, content }) => {
-    const ours = units.get(unit);
-    return ours === undefined
-      ? content === null && removals.includes(unit)
-      : contentOf(ours) === content;
-  });
-}
-
-/** What was taken back and is published, or dropped, all the same: a line each. */
-export function overriddenReverts(held: readonly Held[]): string[] {
-  return held.map(({ unit, content, snapshot }) => {
-    const name = shown(unit === '' ? '.' : unit);
-    return content === null
-      ? `partition ${name}: gone as of snapshot ${snapshot}, which was reverted`
-      : `partition ${name}: its content of snapshot ${snapshot}, which was reverted`;
-  });
-}
-
-function checkHeld(publication: Publication, latest: Snapshot | undefined): void {
-  if (publication.evenReverted === true) return;
-  const back = heldOf(publication, latest);
-  const [first] = back;
-  if (first === undefined) return;
-  const more = back.length > 1 ? ` and ${back.length - 1} more` : '';
-  const what =
-    first.content === null
-      ? `it was gone as of snapshot ${first.snapshot}, which was reverted: run without --prune, or drop it again with --because`
-      : `this content was published as snapshot ${first.snapshot} and reverted: change data, model or job, or publish it again with --because`;
-  throw new ScorelineError(
-    'gate',
-    `partition ${shown(first.unit === '' ? '.' : first.unit)}${more}: ${what}`,
-  );
-}
-
-/** What is still held back after a publication: a unit that became something else is free again. */
-function heldStill(latest: Snapshot | undefined, manifest: Manifest): readonly Held[] {
-  return (latest?.held ?? []).filter(
-    ({ unit }) =>
-      canonicalJson(unitOf(latest?.manifest, unit) ?? null) ===
-      canonicalJson(unitOf(manifest, unit) ?? null),
-  );
 }
 
 /** Lays a snapshot out in a folder: links to the parts, and the manifest. */

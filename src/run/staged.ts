@@ -5,6 +5,7 @@ import { didYouMean, errnoOf, ScorelineError, shown, systemError } from '../base
 import { listFolder, putFolderIfAbsent, removeTree, writeFileWhole } from '../base/files.js';
 import { canonicalJson, sealed } from '../base/hash.js';
 import {
+  type JudgedUnit,
   type Manifest,
   parseManifest,
   parseStaged,
@@ -12,16 +13,18 @@ import {
   type UnitRecord,
   unitOf,
 } from '../plan/manifest.js';
+import { cappedLines } from '../report/quality.js';
 import { parseQuality, type QualityReport, reportText } from '../report/quality-schema.js';
 import type { ActReport } from '../report/report.js';
+import { heldOf, overriddenReverts } from './held.js';
 import { type ActOptions, act } from './history.js';
+import type { Override, OverrideKind } from './overridden.js';
 import {
   type Base,
   buildSnapshot,
-  heldOf,
   latestSnapshot,
   merge,
-  overriddenReverts,
+  newsOf,
   type Publication,
   publish,
   REPORT_FILE,
@@ -38,6 +41,8 @@ export async function stage(
     readonly reason: string;
     /** The lines of the gates that failed. */
     readonly gates?: readonly string[];
+    /** The units that it brings anew, and which of them failed. */
+    readonly judged?: readonly JudgedUnit[];
     readonly report?: QualityReport;
     readonly temporary: string;
   },
@@ -56,6 +61,7 @@ export async function stage(
     base:
       base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
     ...(options.gates?.length ? { gates: [...options.gates] } : {}),
+    ...(options.judged?.length ? { judged: [...options.judged] } : {}),
     reason: options.reason,
   };
   if (options.report !== undefined) {
@@ -90,33 +96,36 @@ function recordsOf(manifest: Manifest, names: readonly string[]): Map<string, Un
 export async function publishStaged(
   output: Output,
   runId: string,
-  options: ActOptions,
+  options: ActOptions & { readonly as?: OverrideKind | undefined },
 ): Promise<ActReport> {
+  const { because, as } = options;
+  if (because === undefined && as !== undefined)
+    throw new ScorelineError('usage', `--${as}: needs --because "…", which says why`);
   const folder = await stagedFolder(output, runId);
   return act(
     output,
     { command: 'publish', subject: runId, ...options },
     async ({ temporary, draft }) => {
       const { manifest, record } = await readStaged(folder);
-      if (record.gates !== undefined && options.because === undefined)
-        throw new ScorelineError(
-          'gate',
-          `${shown(runId)}: ${record.gates.join('; ')}; look at it, then publish it with --because "…", or discard it`,
-        );
-      const report = await stagedReport(folder, options.because);
+      if (record.gates !== undefined && because === undefined)
+        throw new ScorelineError('gate', refusalOf(runId, record));
+      const override = because === undefined ? undefined : overrideOf(manifest, record, as);
+      const report = await stagedReport(folder, because);
       const units: Publication = {
         name: manifest.name,
         extension: manifest.extension,
         units: recordsOf(manifest, record.units),
         removals: record.removals ?? [],
-        evenReverted: options.because !== undefined,
+        evenReverted: because !== undefined,
+        override,
         ...(report !== undefined && { review: async () => report }),
       };
       const holders = [{ folder, manifest }];
       const latest = await latestSnapshot(output);
-      const reverts = options.because === undefined ? [] : heldOf(units, latest);
+      const reverts = because === undefined ? [] : heldOf(units, latest);
       const overrides = [record.reason, ...overriddenReverts(reverts)];
-      const publication = { ...units, draft: draft({ outcome: 'published', overrides }) };
+      const result = { outcome: 'published' as const, overrides, override };
+      const publication = { ...units, draft: draft(result) };
       const snapshot = await publish(
         output,
         publication,
@@ -126,9 +135,40 @@ export async function publishStaged(
       );
       // A crash before this leaves it staged: to publish it again changes nothing.
       await remove(folder, temporary);
-      return { outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot, overrides };
+      return { ...result, outcome: snapshot === undefined ? 'unchanged' : 'published', snapshot };
     },
   );
+}
+
+/** Why something is not published without a reason, and what to type. */
+function refusalOf(runId: string, { gates = [], judged = [] }: StagedRecord): string {
+  const failed = judged.some((unit) => unit.failed);
+  const kinds = failed
+    ? ' and --exception (never a baseline) or --new-normal (a baseline from then on)'
+    : '';
+  return `${shown(runId)}: ${cappedLines(gates).join('; ')}; look at it, then publish it with --because "…"${kinds}, or discard it`;
+}
+
+/**
+ * What a person decided about the units whose gates failed: by itself they are an exception. Where none failed, only what was said
+ * counts, and it is about all that is brought.
+ */
+function overrideOf(
+  manifest: Manifest,
+  { units, base, judged, gates = [] }: StagedRecord,
+  as: OverrideKind | undefined,
+): Override | undefined {
+  // Records of earlier versions do not say which units failed.
+  const brought =
+    judged ??
+    [...newsOf({ units: recordsOf(manifest, units) }, base ?? undefined).keys()].map((unit) => ({
+      unit,
+      date: null,
+      failed: gates.some((line) => line.startsWith('fail')),
+    }));
+  const failed = brought.filter((unit) => unit.failed);
+  if (failed.length > 0) return { as: as ?? 'exception', failed };
+  return as === undefined ? undefined : { as, failed: brought };
 }
 
 /** The report of what is staged, as that of what a person publishes; undefined where it cannot be read. */

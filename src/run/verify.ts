@@ -372,7 +372,7 @@ async function mendLatest(
   const subject = `snapshot ${snapshot.number}`;
   const options = { command: 'verify' as const, subject, now, because: undefined };
   if (lacking.length === 0) {
-    const { number, manifest, held, folder } = snapshot;
+    const { number, manifest, held, overridden, folder } = snapshot;
     const edited = join(relative(output.root, folder), 'manifest.json');
     const mendable = damage.filter(({ path }) => path !== edited);
     if (mendable.length === 0) return;
@@ -382,6 +382,7 @@ async function mendLatest(
         number: number + 1,
         manifest,
         held,
+        overridden,
         report,
         draft: draft({ outcome: 'repaired' }),
       };

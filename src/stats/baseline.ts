@@ -15,6 +15,8 @@ export interface DatedUnit {
 /** A unit as it is published before a run, and the number of the snapshot since which it has its content. */
 export interface PublishedUnit extends DatedUnit {
   readonly since: number;
+  /** Whether it was published before a new normal: then it is the baseline only of the same unit. */
+  readonly isSuperseded?: boolean | undefined;
 }
 
 /** The units whose published rows are the baseline, in order; or why there is none. */
@@ -37,14 +39,15 @@ export function chooseBaseline(
 ): BaselineChoice {
   if (published.length === 0) return none('nothing was published before');
   const names = new Set(covered.map(({ unit }) => unit));
-  const others = published.filter(({ unit }) => !names.has(unit));
+  const current = published.filter(({ isSuperseded }) => isSuperseded !== true);
+  const others = current.filter(({ unit }) => !names.has(unit));
   switch (mode.mode) {
     case 'auto': {
       const before = published.filter(({ unit }) => names.has(unit));
-      return before.length > 0 ? chosen(before, 'before') : previous(published);
+      return before.length > 0 ? chosen(before, 'before') : previous(current);
     }
     case 'previous':
-      return previous(published);
+      return previous(current);
     case 'trailing':
       return trailing(mode.count, covered, others);
     case 'same-weekday':
@@ -62,6 +65,7 @@ function chosen(units: readonly DatedUnit[], label: string): BaselineChoice {
 }
 
 function previous(published: readonly PublishedUnit[]): BaselineChoice {
+  if (published.length === 0) return none('nothing since the new normal is published');
   const last = published.reduce((most, { since }) => Math.max(most, since), 0);
   return chosen(
     published.filter(({ since }) => since === last),

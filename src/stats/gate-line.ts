@@ -15,15 +15,34 @@ export function gateLine(
   if (worst === undefined) return `${status}  ${gate}`;
   const column = worst.column === null ? '' : ` ${shown(worst.column, 60)}`;
   const name = `${status.padEnd(7)} ${gate}${column}`;
-  if (worst.measured === null) return `${name}: ${worst.reason ?? ''}`;
+  if (worst.measured === null)
+    return `${name}: ${worst.reason ?? ''}${sayOthers(findings, status, unit)}`;
   const say = (value: number): string => sayNumber(value, unit);
   const limit = worst.limit === null ? '' : ` (limit ${say(worst.limit)})`;
   const other = gate === FLIPS_GATE ? 'what was published before' : label;
   const before = compared && other !== undefined ? sayBaseline(worst, other, baselineUnit) : '';
   const reason = worst.reason === null ? '' : `; ${worst.reason}`;
-  const others = findings.filter((finding) => finding.status === status).length - 1;
-  const more = others > 0 && (status === 'fail' || status === 'warn') ? `; and ${others} more` : '';
-  return `${name}: ${say(worst.measured)}${limit}${before}${reason}${more}`;
+  return `${name}: ${say(worst.measured)}${limit}${before}${reason}${sayOthers(findings, status, unit)}`;
+}
+
+/** How many further columns a line names. */
+const COLUMNS_NAMED = 5;
+
+/** The other columns that are judged so, where that is an alarm. */
+function sayOthers(
+  findings: readonly GateFinding[],
+  status: GateResult['status'],
+  unit: Unit,
+): string {
+  if (status !== 'fail' && status !== 'warn') return '';
+  const others = findings.slice(1).filter((finding) => finding.status === status);
+  if (others.length === 0) return '';
+  const named = others.slice(0, COLUMNS_NAMED).map(({ column, measured, reason }) => {
+    const value = measured === null ? (reason ?? '') : sayNumber(measured, unit);
+    return `${shown(column ?? 'all rows', 60)} ${value}`;
+  });
+  const more = others.length - named.length;
+  return `; also ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function sayBaseline({ baseline }: GateFinding, label: string, unit: Unit): string {

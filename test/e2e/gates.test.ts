@@ -175,7 +175,7 @@ describe('gates', () => {
     expect([drifted.exit, drifted.stderr]).toEqual([
       3,
       expect.stringMatching(
-        /drift\.psi a: .* against the last 3 before; and 1 more, on 2013-06-12\n/,
+        /drift\.psi a: .* against the last 3 before; also y [\d.]+, on 2013-06-12\n/,
       ),
     ]);
     expect(existsSync(join(job.output, 'current'))).toBe(false);

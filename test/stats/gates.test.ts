@@ -148,7 +148,7 @@ describe('drift', () => {
     column('c', bell(5000)),
   );
 
-  test('names the worst column, and how many others', () => {
+  test('names the worst column, and the others with what was measured', () => {
     const now = of(
       5000,
       column('a', bell(5000, 2)),
@@ -157,7 +157,7 @@ describe('drift', () => {
     );
     const [psi] = judge(settings, now, before);
     expect(line(psi)).toMatch(
-      /^fail {4}drift\.psi a: \d\.\d+ \(limit 0\.2\) against month=1; and 1 more$/,
+      /^fail {4}drift\.psi a: \d\.\d+ \(limit 0\.2\) against month=1; also b \d\.\d+$/,
     );
     expect(psi?.findings.map(({ column: name, status }) => [name, status])).toEqual([
       ['a', 'fail'],

@@ -1,10 +1,11 @@
 /** `scoreline publish` and `scoreline discard`: what becomes of what a run staged. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { reasonOf, withOutputOptions } from '../options.js';
 import type { TerminalOptions } from '../terminal.js';
 import { withOutput } from '../with-output.js';
 
 type ActOptions = TerminalOptions & { readonly because?: string };
+type PublishOptions = ActOptions & { readonly exception?: boolean; readonly newNormal?: boolean };
 
 /** Adds the command. */
 export function addPublish(program: Command, exit: (code: number) => void): void {
@@ -19,13 +20,21 @@ export function addPublish(program: Command, exit: (code: number) => void): void
         '--because <text>',
         'why: kept in the history; needed for what a gate stopped or was reverted',
         reasonOf,
-      ),
-  ).action(async (folder: string, run: string, options: ActOptions) => {
+      )
+      .addOption(
+        new Option(
+          '--exception',
+          'what failed is never a baseline of later runs; so by itself',
+        ).conflicts('newNormal'),
+      )
+      .option('--new-normal', 'what failed and later data are the baseline from now on'),
+  ).action(async (folder: string, run: string, options: PublishOptions) => {
     exit(
       await withOutput(folder, options, async (output, terminal) => {
         const { actLines, publishStaged } = await import('../../index.js');
-        const { because } = options;
-        const report = await publishStaged(output, run, { now: () => new Date(), because });
+        const { because, exception, newNormal } = options;
+        const as = newNormal === true ? 'new-normal' : exception === true ? 'exception' : undefined;
+        const report = await publishStaged(output, run, { now: () => new Date(), because, as });
         terminal.result(actLines(report), report);
         return 0;
       }),
