@@ -39,6 +39,8 @@ const ORDER = `
   plan/globs.ts
   plan/partition.ts
   plan/walk.ts
+  plan/find.ts
+  plan/twins.ts
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts

@@ -1,21 +1,25 @@
 /** The input of a job: which files there are, which partition each belongs to, and what is known of each. */
-import { realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import pLimit from 'p-limit';
-import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
 import type { CsvFacts } from './csv.js';
-import { foldersOf, matcherOf, reaches, splitGlob } from './globs.js';
-import { type PartitionValue, partitionValues } from './partition.js';
 import {
-  beforeDate,
-  dateInName,
-  fillDate,
-  hasDate,
-  isSelected,
-  type Selection,
-} from './selection.js';
-import { checkLink, type Entry, linkedFolder, type TableFolder, tableAbove, walk } from './walk.js';
+  exists,
+  findFiles,
+  firstOf,
+  folderOfInput,
+  formatOf,
+  kindOf,
+  NothingFound,
+  refuseUnnamed,
+  resolveLinks,
+} from './find.js';
+import { foldersOf } from './globs.js';
+import { type PartitionValue, partitionValues } from './partition.js';
+import { beforeDate, dateInName, fillDate, isSelected, type Selection } from './selection.js';
+import { type Twin, withoutTwins } from './twins.js';
+import { checkLink, linkedFolder } from './walk.js';
 
 /** A file to score. Paths are relative to the input's root, with `/` between folders. */
 export interface DataFile {
@@ -38,8 +42,22 @@ export interface Dataset {
   readonly notReady: readonly string[];
   /** Dates for which there is nothing. */
   readonly missing: readonly string[];
-  /** How many files of other kinds lie among the data and were passed over. */
-  readonly ignored: number;
+  /** Files among the data that were passed over, because their names are not those of data. */
+  readonly passedOver: readonly string[];
+  /** Names of files that are read under another name. */
+  readonly twins: readonly Twin[];
+}
+
+/** What a listing did not read, in words. */
+export function listingNotes({ passedOver, twins }: Dataset): string[] {
+  const notes: string[] = [];
+  if (passedOver.length > 0)
+    notes.push(`passed over, by their names no data: ${firstOf(passedOver)}`);
+  if (twins.length > 0) {
+    const names = twins.map(({ path, readAs }) => `${path} (${readAs})`);
+    notes.push(`read once, under another name of the same file: ${firstOf(names)}`);
+  }
+  return notes;
 }
 
 /** A column as a file's own schema declares it; the type is DuckDB's name for it. */
@@ -62,13 +80,11 @@ export interface FileFacts {
   readonly csv?: CsvFacts;
 }
 
-const PARQUET_FILE = /\.(?:parquet|parq|pq)$/i;
-const CSV_FILE = /\.csv(?:\.gz|\.zst)?$/i;
-
 /**
  * Lists the files of `path`: a file, a folder (all Parquet or CSV files below it) or a glob. Names that start with `_` or
- * `.` are passed over. Throws `input` when there is nothing, or files of both kinds; when a link leads to a folder, out of the
- * input or nowhere; and when files are those of a table, of which something else says which rows are current.
+ * `.` are passed over, and a file with several names is listed once. Throws `input` when there is nothing, or files of both
+ * kinds; when Parquet has a name that does not say so; when a link leads to a folder, out of the input or nowhere; and when files
+ * are those of a table, of which something else says which rows are current.
  */
 export async function listDataset(options: {
   /** Absolute. */
@@ -76,47 +92,67 @@ export async function listDataset(options: {
   /** The path as written, and the folder it starts from: only in it are `*`, `?` and `[` those of a glob. */
   readonly pathText: string;
   readonly baseDir: string;
+  /** A glob of the names to read; without it those of Parquet and CSV files. */
+  readonly files?: string | undefined;
   readonly ready: string | undefined;
   /** Whether the job says how its CSV files are written: then a file of any name that it points at is CSV. */
   readonly csv: boolean;
 }): Promise<Dataset> {
   const { path, ready, csv } = options;
-  const { root, matches } = await findFiles(options);
-  const format = formatOf(
+  const { root, matches } = await findFiles({ ...options, files: options.files });
+  const format = await formatOf(
+    root,
     matches.filter(({ data }) => data).map((match) => match.path),
     csv,
   );
+  const isReady = readiness(root, ready);
+  const passedOver = matches.filter(({ data }) => !data).map((match) => match.path);
+  // Files of a folder that is not ready may still be written.
+  if (options.files === undefined)
+    await refuseUnnamed(
+      root,
+      passedOver.filter((file) => isReady(unitOf(file))),
+    );
+  const links = new Set<string>();
   const units = new Map<string, string[]>();
-  let ignored = 0;
   for (const file of matches) {
-    if (!file.data) {
-      ignored++;
-      continue;
+    if (!file.data) continue;
+    if (file.kind === 'link') {
+      checkLink(root, file.path);
+      links.add(file.path);
     }
-    if (file.kind === 'link') checkLink(root, file.path);
     const unit = unitOf(file.path);
     const files = units.get(unit);
     if (files === undefined) units.set(unit, [file.path]);
     else files.push(file.path);
   }
-  const notReady: string[] = [];
-  const partitions = new Map<string, PartitionValue[]>();
-  const paths: string[] = [];
-  for (const unit of [...units.keys()].sort(compareText)) {
-    if (ready !== undefined && !exists(join(root, unit, ready))) {
-      notReady.push(unit);
-      continue;
-    }
-    partitions.set(unit, partitionValues(unit));
-    paths.push(...units.get(unit)!.sort(compareText));
-  }
-  if (paths.length === 0 && notReady.length === 0) throw nothingFound(path, ignored);
-  const files = await stampAll(root, paths);
-  return { root, format, files, partitions, notReady, missing: [], ignored };
+  const named = [...units.keys()].sort(compareText);
+  const notReady = named.filter((unit) => !isReady(unit));
+  const complete = named.filter(isReady);
+  if (named.length === 0) throw nothingFound(path, passedOver);
+  const values = new Map(complete.map((unit) => [unit, partitionValues(unit)]));
+  const listed = await stampAll(
+    root,
+    complete.flatMap((unit) => units.get(unit)!.sort(compareText)),
+  );
+  const { files, twins } = withoutTwins(listed, {
+    isLink: (file) => links.has(file.path),
+    valuesOf: ({ unit }) => values.get(unit)!,
+  });
+  const read = new Set(files.map(({ unit }) => unit));
+  const partitions = new Map([...values].filter(([unit]) => read.has(unit)));
+  return { root, format, files, partitions, notReady, missing: [], passedOver, twins };
 }
 
-/** There is no input at a path: for one of many dates that may be so. */
-export class NothingFound extends ScorelineError {}
+/** Whether a unit has the file that says so. */
+function readiness(root: string, ready: string | undefined): (unit: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (unit) => {
+    const is = known.get(unit) ?? (ready === undefined || exists(join(root, unit, ready)));
+    known.set(unit, is);
+    return is;
+  };
+}
 
 /**
  * Lists the input of several dates as one dataset, rooted in the folder above the first template of its path. Where a date is in
@@ -125,6 +161,7 @@ export class NothingFound extends ScorelineError {}
 export async function listDates(options: {
   readonly pathText: string;
   readonly baseDir: string;
+  readonly files?: string | undefined;
   readonly ready: string | undefined;
   readonly csv: boolean;
   readonly dates: readonly string[];
@@ -185,6 +222,8 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
   const files = new Map<string, DataFile>();
   const partitions = new Map<string, readonly PartitionValue[]>();
   const notReady = new Set<string>();
+  const passedOver = new Set<string>();
+  const twins: Twin[] = [];
   const format = datasets[0]?.format ?? 'parquet';
   for (const dataset of datasets) {
     const way = relative(root, dataset.root);
@@ -202,6 +241,9 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
     for (const unit of dataset.partitions.keys())
       partitions.set(below(unit), partitionValues(below(unit)));
     for (const unit of dataset.notReady) notReady.add(below(unit));
+    for (const path of dataset.passedOver) passedOver.add(below(path));
+    for (const { path, readAs } of dataset.twins)
+      twins.push({ path: below(path), readAs: below(readAs) });
     for (const file of dataset.files) {
       files.set(below(file.path), { ...file, path: below(file.path), unit: below(file.unit) });
     }
@@ -215,7 +257,8 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
     partitions: new Map([...partitions].sort(([a], [b]) => compareText(a, b))),
     notReady: [...notReady].sort(compareText),
     missing,
-    ignored: datasets.reduce((sum, { ignored }) => sum + ignored, 0),
+    passedOver: [...passedOver].sort(compareText),
+    twins,
   };
 }
 
@@ -253,29 +296,15 @@ export function selectUnits(dataset: Dataset, selection: Selection): Dataset {
   return selected;
 }
 
-/** The one format of a job's files. Throws `input` when both are there. */
-function formatOf(paths: readonly string[], csv: boolean): 'parquet' | 'csv' {
-  const parquet = paths.find((path) => (csv ? PARQUET_FILE.test(path) : !CSV_FILE.test(path)));
-  const text = paths.find((path) => (csv ? !PARQUET_FILE.test(path) : CSV_FILE.test(path)));
-  if (parquet !== undefined && text !== undefined) {
-    throw new ScorelineError(
-      'input',
-      `input.path: ${shown(text)} is CSV and ${shown(parquet)} is Parquet; give each kind a job of its own, or name one kind with a glob`,
-    );
-  }
-  return text === undefined ? 'parquet' : 'csv';
-}
-
-function nothingFound(path: string, ignored: number): NothingFound {
-  const others = ignored > 0 ? ` (${ignored} other files are there)` : '';
+function nothingFound(path: string, passedOver: readonly string[]): NothingFound {
+  const others =
+    passedOver.length > 0
+      ? `, but ${firstOf(passedOver)}; set input.files to a pattern of the names to read`
+      : '';
   return new NothingFound(
     'input',
     `input.path ${shown(path)}: no .parquet or .csv file found${others}`,
   );
-}
-
-function isDataFile(path: string): boolean {
-  return PARQUET_FILE.test(path) || CSV_FILE.test(path);
 }
 
 /** The unit of a file: its folder relative to the root. */
@@ -294,120 +323,4 @@ async function stampAll(root: string, paths: readonly string[]): Promise<DataFil
       throw systemError(error, `cannot read ${shown(path)}`, 'input');
     }
   });
-}
-
-interface Match extends Entry {
-  /** Whether it is to be scored; else it only lies there. */
-  readonly data: boolean;
-}
-
-/** The folder that a path or glob is rooted in, and what lies below it. */
-async function findFiles(options: {
-  readonly path: string;
-  readonly pathText: string;
-  readonly baseDir: string;
-}): Promise<{ root: string; matches: Match[] }> {
-  const { path, pathText, baseDir } = options;
-  const kind = kindOf(path);
-  if (kind === 'file') {
-    const real = resolveLinks(path);
-    return {
-      root: dirname(real),
-      matches: [{ path: basename(real), kind: 'file', data: true }],
-    };
-  }
-  if (kind === 'folder') {
-    const root = resolveLinks(path);
-    const { entries, tables } = await walk(root);
-    const matches = entries.map((entry) => ({ ...entry, data: isDataFile(entry.path) }));
-    refuseOtherFolders(root, { matches, tables });
-    return { root, matches };
-  }
-  const { base, glob } = splitGlob(pathText);
-  if (glob === '') {
-    throw new NothingFound('input', `input.path ${shown(path)}: no such file or folder`);
-  }
-  const folder = resolve(baseDir, base);
-  if (kindOf(folder) !== 'folder') {
-    throw new NothingFound('input', `input.path ${shown(pathText)}: no folder ${shown(folder)}`);
-  }
-  const root = resolveLinks(folder);
-  const isMatch = matcherOf(glob);
-  const { entries, tables } = await walk(root);
-  const matches = entries.flatMap((entry): Match[] => {
-    if (entry.kind === 'folder-link')
-      return reaches(glob, entry.path) ? [{ ...entry, data: false }] : [];
-    if (isMatch(entry.path)) return [{ ...entry, data: true }];
-    const inFolder = foldersOf(entry.path).some((name) => isMatch(name));
-    return inFolder ? [{ ...entry, data: isDataFile(entry.path) }] : [];
-  });
-  refuseOtherFolders(root, { matches, tables });
-  return { root, matches };
-}
-
-/** Refuses what would be passed over in silence, or read though it is not current: linked folders, and tables. Throws `input`. */
-function refuseOtherFolders(
-  root: string,
-  {
-    matches,
-    tables,
-  }: { readonly matches: readonly Match[]; readonly tables: readonly TableFolder[] },
-): void {
-  const link = matches.find(({ kind }) => kind === 'folder-link');
-  if (link !== undefined) checkLink(root, link.path);
-  const above = tableAbove(root);
-  const found = tables.find(({ folder }) =>
-    matches.some(({ path, data }) => data && (folder === '' || path.startsWith(`${folder}/`))),
-  );
-  const table = found === undefined ? above : { ...found, folder: join(root, found.folder) };
-  if (table === undefined) return;
-  throw new ScorelineError(
-    'input',
-    `input.path: ${shown(table.folder)} belongs to a table (${table.format}), whose files alone do not say which rows are current; export the table's current rows to Parquet and score those, or name a single file of it`,
-  );
-}
-
-/** The folder that files which a path finds lie below, links in it as they are; of a path with dates the one above these. */
-export function folderOfInput(options: {
-  readonly path: string;
-  readonly pathText: string;
-  readonly baseDir: string;
-}): string {
-  const { path, pathText, baseDir } = options;
-  if (hasDate(pathText)) return resolve(baseDir, beforeDate(pathText));
-  const kind = kindOf(path);
-  if (kind !== 'absent') return kind === 'file' ? dirname(path) : path;
-  return resolve(baseDir, splitGlob(pathText).base);
-}
-
-/**
- * Whether a path or glob can mean what lies in a folder, which is inside of what it is rooted in: a file never does, a glob only
- * where it goes as deep, or means a folder that the other is or lies in. `below` is that folder, relative to the root.
- */
-export function reachesInto(options: { path: string; pathText: string }, below: string): boolean {
-  const kind = kindOf(options.path);
-  if (kind !== 'absent') return kind === 'folder';
-  return reaches(splitGlob(options.pathText).glob, below);
-}
-
-function kindOf(path: string): 'file' | 'folder' | 'absent' {
-  try {
-    return statSync(path).isDirectory() ? 'folder' : 'file';
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return 'absent';
-    throw systemError(error, `cannot read ${shown(path)}`, 'input');
-  }
-}
-
-function resolveLinks(folder: string): string {
-  try {
-    return realpathSync(folder);
-  } catch (error) {
-    throw systemError(error, `cannot read ${shown(folder)}`, 'input');
-  }
-}
-
-function exists(path: string): boolean {
-  return kindOf(path) !== 'absent';
 }

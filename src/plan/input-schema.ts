@@ -30,6 +30,7 @@ const SQL_TYPES = [
   'TIMESTAMPTZ',
 ];
 
+const FILES = 'a pattern of file names, without a folder, such as "*.tsv"';
 const READY = 'the name of a file, without a folder';
 const TYPE = `one of ${SQL_TYPES.join(', ')}, or "DECIMAL(p,s)" in quotes with 1 <= p <= 38 and s <= p`;
 const DELIMITER = 'one character of ASCII that is no letter, digit, double quote or line end';
@@ -69,6 +70,12 @@ export const inputSchema = section({
   path: path('a local file, folder or glob').describe(
     'The file, folder or glob to score, relative to the job file; names that begin with _ or . are ignored.',
   ),
+  files: text(FILES)
+    .regex(/^[^/]+$/, { error: FILES })
+    .optional()
+    .describe(
+      'A pattern of the names of the files to read, such as *.tsv; without it those of Parquet and CSV files.',
+    ),
   key: column()
     .optional()
     .describe('The column that names a row; checked unique within a partition folder.'),

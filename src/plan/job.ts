@@ -43,6 +43,8 @@ export interface Job {
     readonly pathText: string;
     readonly key: string | undefined;
     readonly where: string | undefined;
+    /** A glob of the names of the files to read; without it those of Parquet and CSV files. */
+    readonly files: string | undefined;
     readonly ready: string | undefined;
     /** By column name; SQL types in upper case without spaces. */
     readonly types: readonly { readonly column: string; readonly type: string }[];
@@ -391,6 +393,7 @@ function toJob(
       pathText: input.path,
       key: input.key,
       where: input.where,
+      files: input.files,
       ready: input.ready,
       types: types.sort((a, b) => (a.column < b.column ? -1 : 1)),
       csv: input.csv && {

@@ -6,10 +6,11 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:pat
 import { didYouMean, errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { makeFolder, writeFileWhole } from '../base/files.js';
 import { usableCores } from '../base/machine.js';
-import { type Dataset, listDataset, reachesInto } from '../plan/dataset.js';
+import { type Dataset, listDataset } from '../plan/dataset.js';
 import { dateTemplate } from '../plan/date-template.js';
 import { type Draft, draftJob } from '../plan/draft.js';
 import { type JobText, jobNameOf, jobText } from '../plan/draft-text.js';
+import { reachesInto } from '../plan/find.js';
 import { type Job, parseJob } from '../plan/job.js';
 import { JOB_SCHEMA_TITLE, jobJsonSchema } from '../plan/job-json-schema.js';
 import { hasDate } from '../plan/selection.js';

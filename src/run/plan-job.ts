@@ -1,6 +1,7 @@
 /** What a run would do, without doing it. */
 import { tmpdir } from 'node:os';
 import { usableCores } from '../base/machine.js';
+import { listingNotes } from '../plan/dataset.js';
 import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
@@ -44,6 +45,8 @@ export interface PlanReport {
   readonly notDropped: readonly string[];
   /** Files that cannot be scored, and why. */
   readonly refused: readonly string[];
+  /** Files that are not read, and names that are not. */
+  readonly notes: readonly string[];
 }
 
 /** Plans a job from footers and cached hashes; with `hash`, files that are not hashed yet are. Writes nothing but the cache. */
@@ -125,6 +128,7 @@ export async function planJob(
       dropped: prune ? vanished.filter((unit) => !absent.has(unit)) : [],
       notDropped: prune ? vanished.filter((unit) => absent.has(unit)) : [],
       refused: [...prepared.badUnits.values()].flat().flatMap(({ message }) => message.split('\n')),
+      notes: listingNotes(dataset),
     };
   } finally {
     await pool?.close();

@@ -10,10 +10,10 @@ import {
   type FileFacts,
   listDataset,
   listDates,
-  reachesInto,
   selectUnits,
 } from '../plan/dataset.js';
 import { chooseEngine } from '../plan/engine.js';
+import { reachesInto } from '../plan/find.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import { settleNullColumns } from '../plan/null-columns.js';
@@ -67,9 +67,10 @@ export interface PrepareTools {
 
 /** Lists what a command means of a job's input. Throws `input` when nothing is there, `usage` when the output lies in it. */
 export async function listInput(job: Job, selection: Selection): Promise<Dataset> {
-  const { path, pathText, ready } = job.input;
+  const { path, pathText, files, ready } = job.input;
   const { dates, allowMissing } = selection;
-  const options = { pathText, ready, baseDir: job.baseDir, csv: job.input.csv !== undefined };
+  const csv = job.input.csv !== undefined;
+  const options = { pathText, files, ready, baseDir: job.baseDir, csv };
   if (hasDate(pathText) !== (dates !== undefined)) {
     const problem =
       dates === undefined

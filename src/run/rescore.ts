@@ -245,7 +245,16 @@ async function publishedInput(
     files.push(...own);
     partitions.set(unit, partitionValues(unit));
   }
-  return { root, format: 'parquet', files, partitions, notReady: [], missing: [], ignored: 0 };
+  return {
+    root,
+    format: 'parquet',
+    files,
+    partitions,
+    notReady: [],
+    missing: [],
+    passedOver: [],
+    twins: [],
+  };
 }
 
 /** The plan for those files; undefined, with the reason, when the model or the job is of no use any more. */

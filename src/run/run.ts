@@ -1,6 +1,7 @@
 /** One run of a job: plan, score what is missing, audit, publish. */
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
 import { removeLeftover } from '../base/files.js';
+import { listingNotes } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
 import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
@@ -427,7 +428,7 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
     notes.push(`not ready, for want of ${shown(job.input.ready ?? '')}: ${namesOf(notReady)}`);
   }
   if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
-  if (dataset.ignored > 0) notes.push(`files that are no data, passed over: ${dataset.ignored}`);
+  notes.push(...listingNotes(dataset));
   if (model.deviceNote !== undefined) notes.push(model.deviceNote);
   const empty = units.filter(({ tasks }) => tasks.length === 0).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { listDataset, reachesInto } from '../../src/plan/dataset.js';
+import { listDataset } from '../../src/plan/dataset.js';
+import { reachesInto } from '../../src/plan/find.js';
 import { makeFolder } from '../scoreline.js';
 
 /** The files that a glob finds in a folder with these. */

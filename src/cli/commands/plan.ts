@@ -78,6 +78,7 @@ function planLines(plan: PlanReport, terminal: Terminal): string[] {
     ...(plan.engine === null ? [] : [`engine: ${plan.engine.engine} (${plan.engine.why})`]),
     ...plan.notReady.map((unit) => `not ready: ${nameOf(unit)}`),
     ...plan.vanished.map((unit) => `published, but ${fateOf(unit, plan)}: ${nameOf(unit)}`),
+    ...plan.notes.map((note) => `note: ${note}`),
     ...plan.refused.map((problem) => `refused: ${problem}`),
   ];
 }
