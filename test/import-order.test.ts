@@ -172,6 +172,7 @@ const ORDER = `
   worker/main.ts
 
   run/store.ts
+  run/scratch.ts
   run/model-store.ts
   run/chain.ts
   run/held.ts

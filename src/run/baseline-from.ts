@@ -1,13 +1,11 @@
 /** A baseline of data that was never published, such as what a model was trained on: scored as the job says, into nowhere. */
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { ScorelineError, systemError } from '../base/errors.js';
-import { removeLeftover } from '../base/files.js';
+import { ScorelineError } from '../base/errors.js';
 import type { Job } from '../plan/job.js';
 import { type SavedBaseline, saveBaseline } from './baseline-file.js';
 import { gateColumns } from './gate-columns.js';
 import { RunFailed, type RunOptions, runJob } from './run.js';
+import { withScratch } from './scratch.js';
 import { Output } from './store.js';
 
 /**
@@ -19,21 +17,18 @@ export async function baselineFrom(
   { data, file }: { readonly data: string; readonly file: string },
   options: Pick<RunOptions, 'selection' | 'now' | 'onEvent' | 'signal'>,
 ): Promise<SavedBaseline> {
-  const folder = await mkdtemp(join(tmpdir(), 'scoreline-baseline-')).catch((error: unknown) => {
-    throw systemError(error, `cannot make a folder in ${tmpdir()}`);
+  return withScratch('baseline', options.now(), async (folder) => {
+    try {
+      const scratch = join(folder, 'out');
+      await runJob(jobFor(job, data, scratch), options);
+      return await saveBaseline(await Output.open(scratch), file, `${data}, as ${job.name} has it`);
+    } catch (error) {
+      if (!(error instanceof RunFailed) || error.report.outcome !== 'staged') throw error;
+      // What is staged goes with the folder: only why it was is of use.
+      const [why] = error.message.split('; staged in ');
+      throw new ScorelineError('gate', `${why ?? ''}; no baseline was made`, { cause: error });
+    }
   });
-  try {
-    const scratch = join(folder, 'out');
-    await runJob(jobFor(job, data, scratch), options);
-    return await saveBaseline(await Output.open(scratch), file, `${data}, as ${job.name} has it`);
-  } catch (error) {
-    if (!(error instanceof RunFailed) || error.report.outcome !== 'staged') throw error;
-    // What is staged goes with the folder: only why it was is of use.
-    const [why] = error.message.split('; staged in ');
-    throw new ScorelineError('gate', `${why ?? ''}; no baseline was made`, { cause: error });
-  } finally {
-    await removeLeftover(folder);
-  }
 }
 
 /** The job with other data and an output of its own; it judges nothing, and does not look for keys. */

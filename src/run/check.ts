@@ -1,9 +1,8 @@
 /** Scores a fixture as a job says and compares with what is expected of it; or records that. Nothing of the job is published. */
-import { mkdtemp, readFile, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { ScorelineError, shown, systemError } from '../base/errors.js';
-import { createFolder, removeLeftover, writeFileWhole } from '../base/files.js';
+import { ScorelineError, shown } from '../base/errors.js';
+import { createFolder, writeFileWhole } from '../base/files.js';
 import { hashFile } from '../base/hash.js';
 import type { Fixture, Recorded } from '../plan/fixture.js';
 import type { Job } from '../plan/job.js';
@@ -26,6 +25,7 @@ import {
   writeFixture,
 } from './fixture-file.js';
 import { askPatiently, type Pool } from './pool.js';
+import { withScratch } from './scratch.js';
 import { openWorkers } from './workers.js';
 
 /** How a fixture is checked. */
@@ -157,24 +157,22 @@ async function withScope<Result>(
   use: (scope: CheckScope) => Promise<Result>,
 ): Promise<Result> {
   const key = keyOf(job);
-  const folder = await mkdtemp(join(tmpdir(), 'scoreline-check-')).catch((error: unknown) => {
-    throw systemError(error, `cannot make a folder in ${tmpdir()}`);
+  return withScratch('check', tools.now(), async (folder) => {
+    let pool: Pool | undefined;
+    try {
+      const checked = jobFor(job, key, { found, folder });
+      pool = openWorkers({
+        job: { ...checked, run: { ...checked.run, workers: 1 } },
+        allowedFolders: [folder, dirname(expected)],
+        temporary: folder,
+        onProgress: () => undefined,
+        onFewer: () => undefined,
+      });
+      return await use({ job: checked, key, found, folder, pool, tools });
+    } finally {
+      await pool?.close();
+    }
   });
-  let pool: Pool | undefined;
-  try {
-    const checked = jobFor(job, key, { found, folder });
-    pool = openWorkers({
-      job: { ...checked, run: { ...checked.run, workers: 1 } },
-      allowedFolders: [folder, dirname(expected)],
-      temporary: folder,
-      onProgress: () => undefined,
-      onFewer: () => undefined,
-    });
-    return await use({ job: checked, key, found, folder, pool, tools });
-  } finally {
-    await pool?.close();
-    await removeLeftover(folder);
-  }
 }
 
 /** The job as it stands, but that it judges nothing, sets bad rows aside without a limit and publishes the key. */

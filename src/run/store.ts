@@ -254,7 +254,7 @@ const OLD_MS = 7 * 24 * 60 * 60 * 1000;
 const HERE = processSpace();
 
 /** A name that tells whose a temporary folder is: where its process runs, its number, and when it started. */
-function temporaryName(): string {
+export function temporaryName(): string {
   const unique = Math.random().toString(36).slice(2, 10);
   return `${HERE}-${process.pid}-${startOf(process.pid) ?? 'unknown'}-${unique}`;
 }
@@ -270,6 +270,17 @@ export function ownerOf(name: string): Owner | undefined {
   const isSame =
     isAlive(Number(pid)) && (started === 'unknown' || startOf(Number(pid)) === started);
   return isSame ? 'alive' : 'gone';
+}
+
+/**
+ * Whether nobody uses a temporary folder any more: its process is gone, or of a process that is unknown here nothing was made in
+ * it for seven days. Throws `environment`.
+ */
+export async function isLeftBehind(path: string, name: string, now: Date): Promise<boolean> {
+  const owner = ownerOf(name);
+  return owner === undefined || owner === 'elsewhere'
+    ? isOlder(path, now.getTime() - OLD_MS)
+    : owner === 'gone';
 }
 
 const TEMPORARY_NAME = /^([0-9a-f]{12})-(\d+)-(\d+|unknown)-[0-9a-z]*$/;

@@ -1,7 +1,10 @@
 /** `scoreline check`: the rows of a fixture are scored as the job stands, and compared with those that are expected. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CheckReport } from '../../src/report/check.js';
 import {
@@ -480,4 +483,20 @@ describe('a check that cannot be made', () => {
     await refused(job, 2, /--date: goes with --record/, '--date', '2013-06-01');
     await refused(job, 2, /--allow-missing: goes with --record/, '--allow-missing');
   });
+});
+
+test('a check that is killed leaves its folder to the next one, which removes it', async () => {
+  const job = makeJob();
+  await record(job);
+  const folders = (): string[] =>
+    readdirSync(tmpdir()).filter((name) => name.startsWith('scoreline-check-'));
+  const args = [join(ROOT, 'bin/scoreline.js'), 'check', job.jobFile];
+  const child = spawn(process.execPath, args, { stdio: 'ignore' });
+  const ended = once(child, 'close');
+  while (folders().length === 0) await sleep(5);
+  child.kill('SIGKILL');
+  await ended;
+  expect(folders()).toHaveLength(1);
+  expect((await check(job)).exit).toBe(0);
+  expect(folders()).toEqual([]);
 });
