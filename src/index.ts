@@ -41,7 +41,7 @@ export {
   writeDraft,
 } from './run/init.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
-export { type EndedRun, writeMetrics } from './run/metrics.js';
+export { checkMetricsPath, type EndedRun, writeMetrics } from './run/metrics.js';
 export { pagePath } from './run/page.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { type DifferentFile, type Rescored, type RescoreOptions, rescore } from './run/rescore.js';

@@ -17,10 +17,11 @@ export async function runAndReport(
       readonly metrics?: string;
     },
 ): Promise<number> {
-  const { runJob, RunFailed, selectionOf } = await import('../index.js');
+  const { checkMetricsPath, runJob, RunFailed, selectionOf } = await import('../index.js');
   const started = new Date();
   let job: Job | undefined;
   let run: RunReport | undefined;
+  let metrics: string | undefined;
   return withRun(options, {
     act: async (tools) => {
       if (options.metrics !== undefined && options.shard !== undefined) {
@@ -30,6 +31,8 @@ export async function runAndReport(
         );
       }
       job = await load();
+      if (options.metrics !== undefined) await checkMetricsPath(options.metrics);
+      metrics = options.metrics;
       try {
         run = await runJob(job, {
           ...tools,
@@ -58,11 +61,11 @@ export async function runAndReport(
     },
     after: async (exit, terminal) => {
       // Where the command or the job file is wrong there was no run to tell of.
-      if (options.metrics === undefined || job === undefined || exit === 2) return exit;
+      if (metrics === undefined || job === undefined || exit === 2) return exit;
       const { writeMetrics } = await import('../index.js');
       try {
         const ended = new Date();
-        await writeMetrics({ path: options.metrics, job, started, ended, exit, run });
+        await writeMetrics({ path: metrics, job, started, ended, exit, run });
         return exit;
       } catch (error) {
         const own = terminal.fail(error);

@@ -67,7 +67,7 @@ function endMetrics({ startedMs, endedMs, exit, lastSuccess }: MeasuredRun): Met
     one('run_end_timestamp_seconds', 'When the last run ended.', endedMs / 1000),
     one('run_duration_seconds', 'How long the last run took.', (endedMs - startedMs) / 1000),
     one('run_exit_code', 'The exit code of the last run.', exit),
-    one(LAST_SUCCESS, 'When a run last ended with 0 or 99; 0: never.', lastSuccess),
+    one(LAST_SUCCESS, 'When a run last published, or had nothing to do; 0: never.', lastSuccess),
   ];
 }
 

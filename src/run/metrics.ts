@@ -1,11 +1,14 @@
 /** Writes what a run did where Prometheus picks it up. */
-import { readFile } from 'node:fs/promises';
-import { messageOf, ScorelineError } from '../base/errors.js';
+import { open, readFile, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, messageOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
 import type { Job } from '../plan/job.js';
 import { lastSuccessIn, metricsText } from '../report/metrics.js';
 import { parseQuality } from '../report/quality-schema.js';
 import type { RunReport } from '../report/report.js';
+import { chainFile, chainNumbers, readIfThere } from './chain.js';
 import { REPORT_FILE } from './snapshot.js';
 import { Output } from './store.js';
 
@@ -22,8 +25,31 @@ export interface EndedRun {
 }
 
 /**
- * Replaces the file of metrics by those of a run. The time of the last success stays that of the file before where this
- * run was none. Throws `environment`: what the run published stays.
+ * Checks that a file of metrics can be written, before the run that they are of. Throws `usage` where its path is wrong,
+ * `environment` where the system forbids it.
+ */
+export async function checkMetricsPath(path: string): Promise<void> {
+  const probe = `${path}.${process.pid}.probe.tmp`;
+  try {
+    if ((await stat(path).catch(() => undefined))?.isDirectory() === true)
+      throw new ScorelineError('usage', `--metrics ${shown(path)}: is a folder; name a file`);
+    await (await open(probe, 'wx')).close();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR')
+      throw new ScorelineError(
+        'usage',
+        `--metrics ${shown(path)}: there is no folder ${shown(dirname(path))}; make it, or name another file`,
+      );
+    throw systemError(error, `--metrics ${shown(path)}: cannot be written`);
+  } finally {
+    await rm(probe, { force: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Replaces the file of metrics by those of a run. Where this run was no success, the time of the last one is that of the
+ * records or of the file before, whichever is later. Throws `environment`: what the run published stays.
  */
 export async function writeMetrics({
   path,
@@ -34,14 +60,13 @@ export async function writeMetrics({
   run,
 }: EndedRun): Promise<void> {
   const endedMs = ended.getTime();
-  // What cannot be read tells of no success.
-  const former = await readFile(path, 'utf8').catch(() => '');
+  const isSuccess = exit === 0 || exit === 99;
   const text = metricsText({
     job: job.name,
     startedMs: started.getTime(),
     endedMs,
     exit,
-    lastSuccess: exit === 0 || exit === 99 ? endedMs / 1000 : lastSuccessIn(former, job.name),
+    lastSuccess: isSuccess ? endedMs / 1000 : await lastSuccess(path, job),
     run,
     quality: run && (await keptQuality(job.output.path, run.runId)),
   });
@@ -53,6 +78,40 @@ export async function writeMetrics({
       `--metrics: ${messageOf(error)}; the run itself ended with ${exit}`,
       { cause: error },
     );
+  }
+}
+
+/** When a run of a job last succeeded, in seconds since 1970; 0 where neither its records nor the file before tell of it. */
+async function lastSuccess(path: string, job: EndedRun['job']): Promise<number> {
+  // What cannot be read tells of no success.
+  const former = await readFile(path, 'utf8').catch(() => '');
+  const recorded = await recordedSuccess(job).catch(() => 0);
+  return Math.max(recorded, lastSuccessIn(former, job.name));
+}
+
+const successSchema = z.looseObject({
+  job: z.string(),
+  outcome: z.enum(['published', 'unchanged']),
+  receipt: z.looseObject({ ended: z.iso.datetime() }),
+});
+
+async function recordedSuccess({ name, output: { path } }: EndedRun['job']): Promise<number> {
+  const output = await Output.find(path);
+  if (output === undefined) return 0;
+  for (const number of (await chainNumbers(output)).reverse()) {
+    const text = await readIfThere(chainFile(output, number));
+    const record = successSchema.safeParse(jsonOf(text)).data;
+    // An act of a person has no job: only runs succeed.
+    if (record?.job === name) return Date.parse(record.receipt.ended) / 1000;
+  }
+  return 0;
+}
+
+function jsonOf(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

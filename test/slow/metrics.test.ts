@@ -1,7 +1,7 @@
 /** The metrics of real runs, as the official Python client reads them. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
@@ -135,11 +135,23 @@ test('one that was interrupted leaves its exit code', async () => {
   expect(stderr).toBe('interrupted: the same command goes on where this one stopped\n');
 });
 
-test('where they cannot be written the run is done, and says so: 6, or the code of what it met itself', async () => {
+test('where they can no longer be written the run is done, and says so: 6, or the code of what it met itself', async () => {
   const job = makeFlights();
   cpSync(join(FIXTURES, 'flights/month=1'), join(job.input, 'month=1'), { recursive: true });
-  const path = join(job.folder, 'none', 'flights.prom');
-  const run = await job.run('--metrics', path);
+  const folder = join(job.folder, 'none');
+  const path = join(folder, 'flights.prom');
+  // The folder goes while the run is under way.
+  const losing = async (...args: string[]) => {
+    mkdirSync(folder);
+    const running = job.run('--metrics', path, ...args);
+    while (existsSync(folder)) {
+      await sleep(5);
+      if (existsSync(join(job.output, 'tmp')) && readdirSync(join(job.output, 'tmp')).length > 0)
+        rmSync(folder, { recursive: true, force: true });
+    }
+    return running;
+  };
+  const run = await losing();
   expect([run.exit, run.report.outcome, run.stderr]).toEqual([
     6,
     'published',
@@ -148,7 +160,7 @@ test('where they cannot be written the run is done, and says so: 6, or the code 
     ),
   ]);
   expect(job.files()).toHaveLength(1);
-  const refused = await job.run('--metrics', path, '--partition', 'month=9');
+  const refused = await losing('--partition', 'month=9');
   expect([refused.exit, refused.stderr.trim().split('\n')]).toEqual([
     4,
     [expect.stringContaining('no partition'), expect.stringContaining('--metrics')],
