@@ -186,9 +186,11 @@ export async function listDates(options: {
   }
   if (missing.length > 0 && (!options.allowMissing || found.length === 0)) {
     const names = missing.length > 5 ? `${missing.slice(0, 5).join(', ')}, …` : missing.join(', ');
+    const remedy =
+      found.length > 0 ? '--allow-missing scores the others' : 'check the path and the dates';
     throw new ScorelineError(
       'input',
-      `input.path ${shown(pathText)}: nothing for ${missing.length} of ${dates.length} dates: ${names}; --allow-missing scores the others`,
+      `input.path ${shown(pathText)}: nothing for ${missing.length} of ${dates.length} dates: ${names}; ${remedy}`,
     );
   }
   return merged(resolveLinks(base), found, missing);

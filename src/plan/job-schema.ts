@@ -191,7 +191,7 @@ export const jobFileSchema = section({
   })
     .prefault({})
     .describe('How the work is done; the predictions do not depend on it.'),
-});
+}).superRefine(checkBaseline, always);
 
 /** One key of the job file. */
 export interface JobKey {
@@ -266,6 +266,22 @@ function limitOf(written: string | number): JobLimit {
   // Who writes 0% wants none at all, not the ten rows that a small share of a small input would allow.
   if (share === 0) return { unit: 'rows', rows: 0 };
   return { unit: 'share', share, minRows: MIN_QUARANTINE_ROWS };
+}
+
+/** What `baseline` needs of `input`: without dates no day is the same day of the week as another, and nothing would be judged. */
+function checkBaseline(job: unknown, issues: z.core.$RefinementCtx<unknown>): void {
+  if (!isPlainMap(job) || !isPlainMap(job.baseline) || !isPlainMap(job.input)) return;
+  const templates =
+    String(job.input.path)
+      .match(/\{date:[^{}]*\}/g)
+      ?.join() ?? '';
+  if (!('same-weekday' in job.baseline)) return;
+  if (['yyyy', 'MM', 'dd'].every((part) => templates.includes(part))) return;
+  refuse(
+    issues,
+    ['baseline', 'same-weekday'],
+    'needs dates in input.path, such as {date:yyyy-MM-dd}; without dates use { trailing: 7 }',
+  );
 }
 
 /** What holds between the keys of `output`: the compression fits the format, and no two columns share a name. */

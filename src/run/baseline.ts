@@ -1,4 +1,5 @@
 /** What a run is compared with: which of the published units, and since when they are what they are. */
+import { ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
@@ -69,10 +70,19 @@ export async function comparisonsOf(input: ComparisonInput): Promise<PlannedComp
   const days = new Set([...news.keys()].map(dateOf));
   if (mode.mode !== 'auto' && mode.mode !== 'previous' && !days.has(undefined))
     return byDay(input, mode, dateOf);
+  if (mode.mode === 'same-weekday') throw undated([...news.keys()].find((unit) => !dateOf(unit)));
   const published = await publishedUnits(input, dateOf);
   const covered = [...news.keys()].map((unit) => ({ unit, date: dateOf(unit) }));
   const choice = chooseBaseline(mode, covered, published);
   return [() => ({ day: undefined, current: news, baseline: chosenFrom(choice, latest) })];
+}
+
+/** A partition of a job that compares days of the week, and has no day. */
+function undated(unit = ''): ScorelineError {
+  return new ScorelineError(
+    'usage',
+    `baseline.same-weekday: the folder of partition ${shown(unit === '' ? '.' : unit)} does not say its day; write the whole date in input.path, or use { trailing: 7 }`,
+  );
 }
 
 function chosenFrom(choice: BaselineChoice, latest: Snapshot | undefined): Comparison['baseline'] {

@@ -99,8 +99,6 @@ function sameWeekday(
   others: readonly PublishedUnit[],
 ): BaselineChoice {
   const days = covered.map(({ date }) => date).filter((date) => date !== undefined);
-  if (days.length === 0)
-    return none('the units have no dates: same-weekday needs {date} in input.path');
   const used = days.flatMap((day) =>
     latest(
       others.filter(

@@ -352,6 +352,10 @@ describe('a job', () => {
       { baseline: { trailing: 0 } },
       /baseline\.trailing: 0 is not allowed; expected a whole number/,
     ],
+    [
+      { baseline: { 'same-weekday': 4 } },
+      /baseline\.same-weekday: needs dates in input\.path, such as \{date:yyyy-MM-dd\}/,
+    ],
     [{ gates: { drift: { psy: 1 } } }, /unknown key "?gates\.drift\.psy"? \(did you mean/],
   ])(
     'with %j is refused in one line',

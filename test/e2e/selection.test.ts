@@ -37,7 +37,35 @@ describe('dates', () => {
     const { exit, report } = await job.run(...range, '--allow-missing');
     expect([exit, report.notes]).toEqual([0, ['dates without input: 2013-06-03']]);
     expect(job.files()).toHaveLength(3);
-    expect((await job.run('--date', '2014-01-01', '--allow-missing')).exit).toBe(4);
+    const none = await job.run('--date', '2014-01-01', '--allow-missing');
+    expect([none.exit, none.stderr]).toEqual([
+      4,
+      expect.stringContaining('2014-01-01; check the path and the dates'),
+    ]);
+  });
+
+  test('of the last days take in what came late, and judge it by the days before it', async () => {
+    const nightly = makeCase({
+      input: { path: 'in/{date:yyyy-MM-dd}.parquet', key: 'id' },
+      baseline: { trailing: 7 },
+      gates: { drift: { psi: 0.2 } },
+    });
+    const write = (day: number) =>
+      writeParquet(join(nightly.input, `2013-06-0${day}.parquet`), ROWS(0, 200));
+    const run = (from: number, to: number) =>
+      nightly.run('--from', `2013-06-0${from}`, '--to', `2013-06-0${to}`, '--allow-missing');
+    await write(1);
+    expect((await run(1, 3)).exit).toBe(0);
+    // After an outage: one day came late, one day is still missing.
+    for (const day of [3, 4]) await write(day);
+    const { exit, report } = await run(2, 4);
+    expect([exit, report.tasks.scored, report.gates[0]]).toEqual([
+      0,
+      2,
+      expect.stringContaining('against the last 2 before'),
+    ]);
+    await write(2);
+    expect((await run(2, 4)).report).toMatchObject({ outcome: 'published', tasks: { scored: 1 } });
   });
 
   test('in file names make partitions of their own: a day that is published leaves the others', async () => {

@@ -50,7 +50,7 @@ type Tree = Record<string, unknown>;
 const FULL: Tree = {
   name: 'full',
   input: {
-    path: 'data/**/*.csv',
+    path: 'data/{date:yyyy-MM-dd}/*.csv',
     key: 'id',
     where: 'a > 1',
     ready: '_SUCCESS',

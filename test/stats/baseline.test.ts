@@ -86,13 +86,6 @@ describe('same-weekday', () => {
       expect(units, date).toEqual(earlier.length === 0 ? undefined : earlier);
     }
   });
-
-  test('needs dates', () => {
-    expect(chooseBaseline({ mode: 'same-weekday', count: 4 }, undated('month=4'), MONTHS)).toEqual({
-      units: undefined,
-      reason: 'the units have no dates: same-weekday needs {date} in input.path',
-    });
-  });
 });
 
 describe('a learnt limit', () => {
