@@ -62,9 +62,18 @@ describe('the packed tarball', () => {
     expect(typed(next(init, 'next'))).toContain('nothing to do: 1 partition up to date, 500 rows');
   });
 
-  it('holds the program and its licence, and neither tests nor fixtures', () => {
-    const names = readdirSync(join(folder, 'node_modules/scoreline')).sort();
-    expect(names).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json']);
+  it('holds the program, its pages and its licence, and neither tests nor fixtures', () => {
+    const root = join(folder, 'node_modules/scoreline');
+    expect(readdirSync(root).sort()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'bin',
+      'dist',
+      'docs',
+      'package.json',
+    ]);
+    expect(readdirSync(join(root, 'docs')).sort()).toEqual(readdirSync(join(ROOT, 'docs')).sort());
   });
 
   it('can be imported as a library', () => {
