@@ -37,6 +37,12 @@ export function usableMemoryBytes(options: MachineOptions = {}): number {
   return Math.min(totalBytes, ...limits);
 }
 
+/** A number of bytes for a person. */
+export function sizeText(bytes: number): string {
+  const [unit, size] = bytes < 1e9 ? (['MB', 1e6] as const) : (['GB', 1e9] as const);
+  return `${Number((bytes / size).toPrecision(4))} ${unit}`;
+}
+
 /**
  * The memory that can be had now without swapping or being killed: what the kernel calls available, or what is left
  * below the limit of this process's cgroup and those above, whichever is less. Cached files count as free.

@@ -8,6 +8,7 @@ import { inputSchema } from './input-schema.js';
 import { isPlainMap, type JobPath, sayPath, sayValue } from './job-yaml.js';
 import {
   always,
+  autoOrBytes,
   autoOrWhole,
   column,
   columnList,
@@ -162,6 +163,11 @@ export const jobFileSchema = section({
     workers: autoOrWhole(1, 256)
       .default('auto')
       .describe('The number of worker processes; auto is one per usable core.'),
+    memory: autoOrBytes(256e6)
+      .default('auto')
+      .describe(
+        'The memory that all worker processes together may take, such as 4GB; auto is 80% of the machine or of its cgroup.',
+      ),
     device: z
       .string({ error: DEVICE })
       .regex(/^[a-z][a-z0-9]*$/, { error: DEVICE })

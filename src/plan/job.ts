@@ -19,6 +19,7 @@ import {
   sayValue,
   setOwn,
 } from './job-yaml.js';
+import { bytesOf } from './schema-parts.js';
 
 export {
   JOB_KEYS,
@@ -76,6 +77,8 @@ export interface Job {
   readonly canary: boolean;
   readonly run: {
     readonly workers: number | 'auto';
+    /** What all worker processes together may take; undefined for a share of the machine. */
+    readonly memoryBytes: number | undefined;
     readonly device: string;
     readonly engine: 'auto' | 'onnxruntime' | 'trees';
     readonly batchRows: number | 'auto';
@@ -425,6 +428,7 @@ function toJob(
     canary: checked.canary,
     run: {
       workers: run.workers,
+      memoryBytes: bytesOf(run.memory),
       device: run.device,
       engine: run.engine,
       batchRows: run.batch_rows,

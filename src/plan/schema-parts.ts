@@ -30,6 +30,21 @@ export const autoOrWhole = (
   const error = `auto or a whole number from ${least} to ${most}`;
   return z.union([z.literal('auto', { error }), whole(least, most, error)], { error });
 };
+/** `auto`, or a number of bytes as text: 4GB, 512MiB. */
+export const autoOrBytes = (leastBytes: number): z.ZodString => {
+  const error = `auto or a size of at least ${leastBytes / 1e6}MB, such as 4GB`;
+  return z
+    .string({ error })
+    .regex(/^(?:auto|\d+(?:\.\d+)? ?[MGT]i?B)$/, { error })
+    .refine((value) => (bytesOf(value) ?? leastBytes) >= leastBytes, { error });
+};
+/** The number of bytes that such a text says; undefined for `auto`. */
+export function bytesOf(text: string): number | undefined {
+  const [, number, prefix, binary] = /^([\d.]+) ?([MGT])(i?)B$/.exec(text) ?? [];
+  if (number === undefined || prefix === undefined) return undefined;
+  const power = 'MGT'.indexOf(prefix) + 2;
+  return Math.floor(Number(number) * (binary === 'i' ? 1024 : 1000) ** power);
+}
 /** One of some words. */
 export const oneOf = <const T extends readonly string[]>(
   names: T,

@@ -8,15 +8,9 @@ import type {
   TaskOrder,
   TaskResult,
 } from '../worker/protocol.js';
-import {
-  type AloneOptions,
-  type AskAlone,
-  deathAsError,
-  type Pool,
-  WorkerDied,
-  wasKilled,
-} from './pool.js';
+import type { AloneOptions, AskAlone, Pool } from './pool.js';
 import type { Output } from './store.js';
+import { deathAsError, lackedMemory, WorkerDied, wasKilled } from './worker-died.js';
 
 /** A task to attempt: what its worker gets, but for what changes from one attempt to the next. */
 export type AttemptOrder = Omit<TaskOrder, 'temporaryFolder' | 'haveScores' | 'lethal'>;
@@ -68,7 +62,7 @@ export async function attemptTask(order: AttemptOrder, tools: AttemptTools): Pro
     if (!(died instanceof WorkerDied)) return died;
     tools.onEvent({ type: 'retry', task: order.name, reason: died.message });
     // A model that hangs, or breaks its process, is likely to do so again.
-    if (died.batch !== undefined && !wasKilled(died)) break;
+    if (died.batch !== undefined && !lackedMemory(died)) break;
   }
   return tools.pool().alone((ask) => attemptAlone(scope, ask));
 }
@@ -170,15 +164,27 @@ async function lethalRow(
   for (const death of deaths) {
     // Where the model has nothing just then, it is not the row's fault.
     if (death instanceof WorkerDied && death.batch !== undefined) continue;
-    throw deathAsError(
-      died,
-      `task ${shown(order.name)}: in a batch of ${rows} rows, but on no row by itself (fewer workers, a longer run.batch_timeout or fewer run.batch_rows may help)`,
-    );
+    throw noRowToBlame(order, died, rows);
   }
   if (!anyPassed && rows > 1) await needsOneThatPasses(order, rows, probe);
   const hung = deaths.every((death) => death instanceof WorkerDied && death.how === 'hung');
   const reason = hung ? 'model_hung' : 'model_crashed';
   return { lethal: { row: where.row, reason }, place: where.place };
+}
+
+/** The error for a batch on which workers die, where they die on none of its rows alone. */
+function noRowToBlame({ name, model }: AttemptOrder, died: WorkerDied, rows: number): Error {
+  if (died.how === 'memory') {
+    return new ScorelineError(
+      'model',
+      `model ${model.shownAs}: a batch of ${rows} rows takes too much memory: ${died.message}; set run.batch_rows to fewer rows, or raise run.memory`,
+      { cause: died },
+    );
+  }
+  return deathAsError(
+    died,
+    `task ${shown(name)}: in a batch of ${rows} rows, but on no row by itself (fewer workers, a longer run.batch_timeout or fewer run.batch_rows may help)`,
+  );
 }
 
 /** Gives the model the rows `from` to `to` of a batch: how the worker died over them, if it did. */

@@ -2,16 +2,17 @@
 import { join } from 'node:path';
 import { shown, systemError } from '../base/errors.js';
 import { type FileStamp, stampOf } from '../base/hash.js';
-import { usableMemoryBytes } from '../base/machine.js';
 import { csvKey } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
 import type { CsvRecord } from '../plan/ledger.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import type { TaskFile } from '../plan/plan.js';
 import type { OrderFile } from '../worker/protocol.js';
-import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
+import { askPatiently, type Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
 import type { Output } from './store.js';
+import { deathAsError, WorkerDied } from './worker-died.js';
+import { duckdbBytes, memoryBytesOf } from './workers.js';
 
 /** What converting needs. */
 export interface ConvertTools {
@@ -28,9 +29,6 @@ async function storedStamp(path: string): Promise<FileStamp> {
     throw systemError(error, `cannot read ${shown(path)}`);
   }
 }
-
-/** How much of the memory all conversions together may use. */
-const MEMORY_SHARE = 0.5;
 
 /** The CSV files of a run, converted as they are asked for. Parquet files are left as they are. */
 export class Converter {
@@ -97,7 +95,7 @@ export class Converter {
         folder: output.csvFolder(key),
         temporaryFolder: join(temporary, `csv-${key}`),
         threads,
-        memoryBytes: (MEMORY_SHARE * usableMemoryBytes() * threads) / workers.size,
+        memoryBytes: threads * duckdbBytes(memoryBytesOf(this.prepared.job), workers.size),
       }).catch((error: unknown) => {
         if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
         throw deathAsError(error, `converting ${shown(path)}`);

@@ -14,8 +14,9 @@ import {
   fromWire,
   toWire,
 } from '../worker/protocol.js';
-import { askPatiently, type Pool, WorkerDied } from './pool.js';
+import { askPatiently, type Pool } from './pool.js';
 import type { Output } from './store.js';
+import { deathAsError, lackedMemory, WorkerDied, wasKilled } from './worker-died.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
 const CACHE_FORMAT = 6;
@@ -192,13 +193,7 @@ export async function describeModel(options: {
       });
     } catch (error) {
       if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
-      throw new ScorelineError(
-        'model',
-        `model ${shownAs}: loading it ends the process: ${error.message}`,
-        {
-          cause: error,
-        },
-      );
+      throw describingEnded(error, shownAs);
     }
     cache.keepModel({ path, device, columns }, facts, options.nowNs);
   }
@@ -209,6 +204,24 @@ export async function describeModel(options: {
     );
   }
   return facts;
+}
+
+/** The error for a model over which workers die: its own fault, unless they were killed from outside or did not start. */
+function describingEnded(died: WorkerDied, shownAs: string): ScorelineError {
+  const subject = `model ${shownAs}`;
+  if (wasKilled(died)) {
+    const remedy = 'as happens when memory runs out: free memory, or set run.workers to fewer';
+    return deathAsError(died, `${subject}: cannot be loaded, ${remedy}`);
+  }
+  if (!died.ready) return deathAsError(died, `${subject}: cannot be loaded`);
+  const doing = died.inModel ? 'its trial run on two rows' : 'loading it';
+  const problem =
+    died.how === 'hung'
+      ? `${doing} does not end: ${died.message}; mend the model${died.inModel ? ', or raise run.batch_timeout' : ''}`
+      : died.how === 'memory'
+        ? `${doing} takes too much memory: ${died.message}; use a smaller model, or raise run.memory`
+        : `${doing} ends the process: ${died.message}`;
+  return new ScorelineError('model', `${subject}: ${problem}`, { cause: died });
 }
 
 /** The facts of every file that could be described, and why the others could not. */
@@ -298,6 +311,9 @@ async function askAbout(
   } catch (error) {
     if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
     const [only] = files;
+    // The system killed it, or it did not start: no file is to blame.
+    if (files.length === 1 && only !== undefined && (lackedMemory(error) || !error.ready))
+      throw deathAsError(error, `reading ${shown(only.path)}`);
     if (files.length === 1 && only !== undefined) {
       const wire = {
         code: 'input' as const,

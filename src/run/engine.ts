@@ -3,8 +3,8 @@ import { ScorelineError } from '../base/errors.js';
 import { grouped } from '../base/grouped.js';
 import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { TreesCheck } from '../worker/protocol.js';
-import { WorkerDied } from './pool.js';
 import type { Prepared } from './prepare.js';
+import { WorkerDied } from './worker-died.js';
 
 /**
  * The engine for `rows` rows: the trees only after `check`, which scores rows with both engines, found every bit equal. One

@@ -11,9 +11,11 @@ import type { Explanation } from '../report/explanation-schema.js';
 import type { ExplainOrderSide } from '../worker/protocol.js';
 import { isLabel } from './gate-columns.js';
 import { modelFile, modelKey, readModelRecord } from './model-store.js';
-import { askPatiently, Pool, WorkerDied } from './pool.js';
+import { askPatiently, Pool } from './pool.js';
 import type { StatisticsReader, UnitParts } from './statistics.js';
 import type { Output } from './store.js';
+import { WorkerDied } from './worker-died.js';
+import { defaultMemoryBytes } from './workers.js';
 
 /** What to explain: units, and those that they are compared with. */
 export interface ExplainInput {
@@ -103,6 +105,7 @@ export async function explainApart(input: Omit<ExplainInput, 'pool'>): Promise<E
           pool ??= new Pool({
             size: 1,
             timeoutMs: PATIENCE_MS,
+            memoryBytes: defaultMemoryBytes(),
             setupFor: () => ({
               memoryLimitBytes: WORKER_BYTES,
               temporaryFolder: join(temporary, 'spill'),

@@ -19,6 +19,7 @@ import { inspectWith } from './inspect.js';
 import { planJob } from './plan-job.js';
 import { Pool } from './pool.js';
 import { type Survey, surveyData } from './survey.js';
+import { defaultMemoryBytes, duckdbBytes } from './workers.js';
 
 /** The name of the schema that is written beside a job file. */
 const SCHEMA_FILE = 'scoreline.schema.json';
@@ -199,7 +200,12 @@ function poolFor(allowedFolders: readonly string[]): Pool {
   return new Pool({
     size: usableCores(),
     timeoutMs: 300_000,
-    setupFor: () => ({ memoryLimitBytes: 2 ** 29, temporaryFolder: tmpdir(), allowedFolders }),
+    memoryBytes: defaultMemoryBytes(),
+    setupFor: (_worker, workers) => ({
+      memoryLimitBytes: duckdbBytes(defaultMemoryBytes(), workers),
+      temporaryFolder: tmpdir(),
+      allowedFolders,
+    }),
     onProgress: () => undefined,
   });
 }

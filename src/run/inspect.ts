@@ -11,7 +11,8 @@ import {
 } from '../base/machine.js';
 import type { Inspection } from '../worker/protocol.js';
 import { withWorker } from './plan-job.js';
-import { type Pool, WorkerDied } from './pool.js';
+import type { Pool } from './pool.js';
+import { deathAsError, lackedMemory, WorkerDied } from './worker-died.js';
 
 /** What a data file or a model holds. Throws `input` or `model`. */
 export async function inspectFile(path: string): Promise<Inspection> {
@@ -29,6 +30,7 @@ export async function inspectWith(
     return await workers.ask('inspect', { path: absolute });
   } catch (error) {
     if (!(error instanceof WorkerDied)) throw error;
+    if (lackedMemory(error) || !error.ready) throw deathAsError(error, `reading ${shown(path)}`);
     throw new ScorelineError(
       'input',
       `${shown(path)}: reading it ends the process: ${error.message}`,

@@ -1,6 +1,5 @@
 /** What a run would do, without doing it. */
 import { tmpdir } from 'node:os';
-import { usableCores } from '../base/machine.js';
 import { listingNotes } from '../plan/dataset.js';
 import { chooseEngine, type EngineChoice } from '../plan/engine.js';
 import type { Job } from '../plan/job.js';
@@ -12,6 +11,7 @@ import { checkWhere, type Prepared, prepare, whyToDo } from './prepare.js';
 import { latestSnapshot, readSnapshot, type Snapshot } from './snapshot.js';
 import { Output } from './store.js';
 import { listOrVanished, vanishedUnits } from './vanished.js';
+import { defaultMemoryBytes, duckdbBytes, memoryBytesOf, wantedWorkers } from './workers.js';
 
 /** A unit as a plan shows it. */
 export interface PlannedUnit {
@@ -68,10 +68,11 @@ export async function planJob(
   let pool: Pool | undefined;
   const openPool = (): Pool => {
     pool ??= new Pool({
-      size: job.run.workers === 'auto' ? usableCores() : job.run.workers,
+      size: wantedWorkers(job),
       timeoutMs: job.run.batchTimeoutMs,
-      setupFor: () => ({
-        memoryLimitBytes: 2 ** 29,
+      memoryBytes: memoryBytesOf(job),
+      setupFor: (_worker, workers) => ({
+        memoryLimitBytes: duckdbBytes(memoryBytesOf(job), workers),
         temporaryFolder: tmpdir(),
         allowedFolders: [dataset.root],
       }),
@@ -168,8 +169,9 @@ export async function withWorker<Result>(
   const pool = new Pool({
     size: 1,
     timeoutMs: 60_000,
+    memoryBytes: defaultMemoryBytes(),
     setupFor: () => ({
-      memoryLimitBytes: 2 ** 29,
+      memoryLimitBytes: duckdbBytes(defaultMemoryBytes(), 1),
       temporaryFolder: tmpdir(),
       allowedFolders: folders,
     }),

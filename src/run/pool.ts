@@ -1,6 +1,9 @@
 /** The worker processes: started when needed, given one request at a time, killed when they hang, replaced when they die. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { firstLine, ScorelineError, shown } from '../base/errors.js';
+import type { Readable } from 'node:stream';
+import { firstLine, shown } from '../base/errors.js';
+import { sizeText } from '../base/machine.js';
+import { readReport } from '../base/watch-report.js';
 import {
   type BatchPlace,
   type FromWorker,
@@ -11,42 +14,20 @@ import {
   type ToWorker,
   type WorkerSetup,
 } from '../worker/protocol.js';
-
-/** A worker ended while it had a request: it died, was killed because it gave no sign of life, or its pool was closed. */
-export class WorkerDied extends Error {
-  override readonly name = 'WorkerDied';
-  readonly how: 'died' | 'hung' | 'closed';
-  /** The signal that ended it, where one did. */
-  readonly signal: NodeJS.Signals | null;
-  /** The batch that the model had just then; undefined when it had none. */
-  readonly batch: BatchPlace | undefined;
-
-  constructor(
-    message: string,
-    how: 'died' | 'hung' | 'closed',
-    end: { readonly signal?: NodeJS.Signals | null; readonly batch?: BatchPlace | undefined } = {},
-  ) {
-    super(message);
-    this.how = how;
-    this.signal = end.signal ?? null;
-    this.batch = end.batch;
-  }
-}
-
-/** Whether a worker ended as the machine ends one when memory runs out: it says nothing, and no one else need do so. */
-export function wasKilled({ how, signal }: WorkerDied): boolean {
-  return how === 'died' && signal === 'SIGKILL';
-}
+import { lackedMemory, WorkerDied, type WorkerEnd } from './worker-died.js';
 
 /** How a pool is to work. */
 export interface PoolOptions {
   readonly size: number;
   /** A worker that gives no sign of life for so long is killed. */
   readonly timeoutMs: number;
-  readonly setupFor: (worker: number) => WorkerSetup;
+  /** What all workers together may take: where they take more, the largest is killed. */
+  readonly memoryBytes: number;
+  /** What a worker is told, where so many share the memory. */
+  readonly setupFor: (worker: number, workers: number) => WorkerSetup;
   readonly onProgress: (worker: number, rows: number) => void;
-  /** Told when there are fewer workers from now on, because one was killed. */
-  readonly onFewer?: (workers: number) => void;
+  /** Told when there are fewer workers from now on, because one was killed: by this pool for its memory, or by another. */
+  readonly onFewer?: (workers: number, end: WorkerEnd) => void;
 }
 
 /** How a worker that is alone is asked. */
@@ -87,6 +68,11 @@ interface Member {
   hung: boolean;
   /** Whether the pool has ended it. */
   ended: boolean;
+  /** Its memory as it last said; and what all workers took when the pool killed it for that. */
+  bytes: number;
+  overBytes: number | undefined;
+  /** What its request took more of than its own limit allows. */
+  over: 'memory' | 'time' | undefined;
   /** How long it may be silent now. */
   silentMs: number;
   stderr: string;
@@ -273,7 +259,8 @@ export class Pool {
       env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', NODE_EXTRA_CA_CERTS: undefined },
       execArgv: [...process.execArgv, ...WORKER_FLAGS],
       serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      // The last one is for its watchdog: see `REPORT_FD`.
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     });
     const member: Member = {
       index,
@@ -286,6 +273,9 @@ export class Pool {
       deadline: undefined,
       hung: false,
       ended: false,
+      bytes: 0,
+      overBytes: undefined,
+      over: undefined,
       silentMs: 0,
       stderr: '',
     };
@@ -293,13 +283,47 @@ export class Pool {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       member.stderr = (member.stderr + text).slice(-STDERR_KEPT);
     });
+    this.listen(member, child.stdio[4] as Readable);
     child.on('message', (message: unknown) => {
       if (isMessage(message)) this.receive(member, message as FromWorker);
     });
     child.on('error', (error) => this.lost(member, error.message, null));
     child.on('close', (code, signal) => this.lost(member, endOf(code, signal), signal));
-    this.send(member, { scoreline: 'setup', setup: this.options.setupFor(index) });
+    this.send(member, { scoreline: 'setup', setup: this.setupOf(index) });
     return member;
+  }
+
+  private setupOf(index: number): WorkerSetup {
+    return this.options.setupFor(index, this.alones > 0 ? 1 : this.limit);
+  }
+
+  /** Listens to the watchdog of a worker. */
+  private listen(member: Member, pipe: Readable): void {
+    let rest = '';
+    pipe.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const report = readReport(line);
+        if (report?.kind === 'over') member.over = report.what;
+        if (report?.kind === 'memory') this.weigh(member, report.bytes);
+      }
+    });
+    // It ends with its worker, which has an event of its own.
+    pipe.on('error', () => undefined);
+  }
+
+  /** Kills the largest worker where all together take too much. */
+  private weigh(member: Member, bytes: number): void {
+    member.bytes = bytes;
+    const living = [...this.members.values()].filter((each) => !each.ended);
+    const total = living.reduce((sum, each) => sum + each.bytes, 0);
+    if (total <= this.options.memoryBytes) return;
+    const largest = living.reduce((a, b) => (b.bytes > a.bytes ? b : a));
+    largest.bytes = 0;
+    largest.overBytes = total;
+    if (largest.pending === undefined) this.retire(largest);
+    else largest.child.kill('SIGKILL');
   }
 
   private receive(member: Member, message: FromWorker): void {
@@ -368,25 +392,40 @@ export class Pool {
     if (this.members.get(member.index) === member) this.members.delete(member.index);
     const pending = member.pending;
     member.pending = undefined;
-    const said = firstLine(member.stderr.replace(RUNTIME_LOG, '').trim());
-    const message = member.hung
-      ? `no sign of life for ${member.silentMs / 1000} s`
-      : `${how}${said === '' ? '' : `: ${shown(said)}`}`;
-    const died = new WorkerDied(
-      message,
-      this.closed || member.ended ? 'closed' : member.hung ? 'hung' : 'died',
-      { signal, batch: member.batch },
-    );
-    if (wasKilled(died)) this.shrink();
+    const died = new WorkerDied(this.endText(member, how), this.endKind(member), {
+      signal,
+      batch: member.batch,
+      ready: member.ready,
+      inModel: member.inBatch,
+    });
+    if (lackedMemory(died)) this.shrink(died.how);
     pending?.reject(died);
     this.dispatch();
   }
 
+  private endKind({ ended, hung, over, overBytes }: Member): WorkerEnd {
+    if (this.closed || ended) return 'closed';
+    if (hung) return 'hung';
+    if (over !== undefined) return 'limit';
+    return overBytes === undefined ? 'died' : 'memory';
+  }
+
+  private endText({ hung, silentMs, over, overBytes, stderr }: Member, how: string): string {
+    if (hung) return `no sign of life for ${silentMs / 1000} s`;
+    if (over !== undefined) return `it took too much ${over}`;
+    if (overBytes !== undefined) {
+      const allowed = sizeText(this.options.memoryBytes);
+      return `the worker processes took ${sizeText(overBytes)}, more than run.memory (${allowed})`;
+    }
+    const said = firstLine(stderr.replace(RUNTIME_LOG, '').trim());
+    return said === '' ? how : `${how}: ${shown(said)}`;
+  }
+
   /** Half as many workers: what was killed for memory may find enough beside fewer. */
-  private shrink(): void {
+  private shrink(end: WorkerEnd): void {
     if (this.limit === 1) return;
     this.limit = Math.max(1, Math.floor(this.limit / 2));
-    this.options.onFewer?.(this.limit);
+    this.options.onFewer?.(this.limit, end);
   }
 }
 
@@ -407,14 +446,9 @@ export async function askPatiently<Kind extends RequestKind>(
     try {
       return await pool.ask(kind, ask);
     } catch (error) {
-      if (!(error instanceof WorkerDied) || error.how !== 'died' || asked === ASKS) throw error;
+      if (!(error instanceof WorkerDied) || asked === ASKS) throw error;
+      if (error.how === 'memory') return pool.alone((alone) => alone(kind, ask));
+      if (error.how !== 'died') throw error;
     }
   }
-}
-
-/** The error for a user when a worker keeps dying at what it does. */
-export function deathAsError(died: WorkerDied, what: string): ScorelineError {
-  return new ScorelineError('environment', `${what}: the worker process died: ${died.message}`, {
-    cause: died,
-  });
 }

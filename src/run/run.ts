@@ -16,7 +16,7 @@ import { gc } from './gc.js';
 import { heldOf, overriddenReverts } from './held.js';
 import { record, runIdOf } from './history.js';
 import { keepModel } from './model-store.js';
-import { type Pool, WorkerDied } from './pool.js';
+import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
 import { columnNotes } from './published-columns.js';
@@ -40,6 +40,7 @@ import {
 import { Output } from './store.js';
 import { draftText, publishedBy, sweep } from './unrecorded.js';
 import { listOrVanished, vanishedUnits } from './vanished.js';
+import { WorkerDied } from './worker-died.js';
 import { openWorkers, wantedWorkers } from './workers.js';
 
 /** What a run takes from outside. */

@@ -14,8 +14,9 @@ import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js'
 import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
 import { Converter, type ConvertTools } from './converter.js';
 import { settleEngine } from './engine.js';
-import { askPatiently, deathAsError, type Pool, WorkerDied } from './pool.js';
+import { askPatiently, type Pool } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
+import { deathAsError, WorkerDied } from './worker-died.js';
 
 /** What scoring tells while it goes on. */
 export type ScoreEvent =

@@ -4,12 +4,31 @@ import { join } from 'node:path';
 import { usableCores, usableMemoryBytes } from '../base/machine.js';
 import type { Job } from '../plan/job.js';
 import { Pool } from './pool.js';
+import type { WorkerEnd } from './worker-died.js';
 
 /** What a worker needs besides its copy of the model. */
 const WORKER_BYTES = 320 * 2 ** 20;
 /** What a model takes in memory, in sizes of its file. */
 const MODEL_COPIES = 3;
-const DUCKDB_BYTES = 512 * 2 ** 20;
+/** The share of the machine that a run may take, unless its job says how much. */
+const MACHINE_SHARE = 0.8;
+/** The share of a worker's memory that DuckDB may take: the rest is for the model and for batches. */
+const DUCKDB_SHARE = 0.5;
+
+/** What the worker processes of a command may take together, where no job says how much. */
+export function defaultMemoryBytes(): number {
+  return Math.floor(MACHINE_SHARE * usableMemoryBytes());
+}
+
+/** What the worker processes of a job's run may take together. */
+export function memoryBytesOf({ run }: Job): number {
+  return run.memoryBytes ?? defaultMemoryBytes();
+}
+
+/** What DuckDB may take in each of some workers that share the memory. */
+export function duckdbBytes(memoryBytes: number, workers: number): number {
+  return Math.floor((DUCKDB_SHARE * memoryBytes) / workers);
+}
 
 /** How many workers a job wants. */
 export function wantedWorkers({ run }: Job): number {
@@ -28,9 +47,9 @@ export function openWorkers(options: {
   readonly onFewer: (workers: number, why: string, wasKilled: boolean) => void;
 }): Pool {
   const { job, temporary, allowedFolders } = options;
-  const memory = usableMemoryBytes();
+  const memoryBytes = memoryBytesOf(job);
   const modelBytes = statSync(job.model.path, { throwIfNoEntry: false })?.size ?? 0;
-  const fit = Math.max(1, Math.floor((0.8 * memory) / (WORKER_BYTES + MODEL_COPIES * modelBytes)));
+  const fit = Math.max(1, Math.floor(memoryBytes / (WORKER_BYTES + MODEL_COPIES * modelBytes)));
   const wanted = wantedWorkers(job);
   const size = Math.min(wanted, fit);
   if (size < wanted) {
@@ -43,17 +62,19 @@ export function openWorkers(options: {
   return new Pool({
     size,
     timeoutMs: job.run.batchTimeoutMs,
-    setupFor: (worker) => ({
-      memoryLimitBytes: Math.min(DUCKDB_BYTES, (0.5 * memory) / size),
+    memoryBytes,
+    setupFor: (worker, workers) => ({
+      memoryLimitBytes: duckdbBytes(memoryBytes, workers),
       temporaryFolder: join(temporary, `spill-${worker}`),
       allowedFolders,
     }),
     onProgress: (_worker, rows) => options.onProgress(rows),
-    onFewer: (workers) =>
-      options.onFewer(
-        workers,
-        `a worker was killed, as happens when memory runs out: went on with ${workers}`,
-        true,
-      ),
+    onFewer: (workers, end) => options.onFewer(workers, fewerText(workers, end), true),
   });
+}
+
+function fewerText(workers: number, end: WorkerEnd): string {
+  return end === 'memory'
+    ? `the workers took more than run.memory: went on with ${workers}`
+    : `a worker was killed, as happens when memory runs out: went on with ${workers}`;
 }

@@ -91,6 +91,7 @@ describe('a valid job', () => {
       canary: false,
       run: {
         workers: 'auto',
+        memoryBytes: undefined,
         device: 'auto',
         engine: 'auto',
         batchRows: 'auto',
@@ -182,12 +183,23 @@ describe('a valid job', () => {
     const { run } = parse(`${MINIMAL}run: { batch_timeout: 0.25, workers: 2, batch_rows: 4096 }\n`);
     expect(run).toEqual({
       workers: 2,
+      memoryBytes: undefined,
       device: 'auto',
       engine: 'auto',
       batchRows: 4096,
       batchTimeoutMs: 250,
       graceMs: 10_000,
     });
+  });
+
+  test.each([
+    ['4GB', 4e9],
+    ['1.5 GiB', 1.5 * 2 ** 30],
+    ['512MiB', 2 ** 29],
+    ['1TB', 1e12],
+    ['auto', undefined],
+  ])('reads %s of memory as bytes', (memory, bytes) => {
+    expect(parse(`${MINIMAL}run: { memory: ${memory} }\n`).run.memoryBytes).toBe(bytes);
   });
 
   test('may begin with a byte order mark and have Windows line ends', () => {
@@ -307,7 +319,7 @@ run:
 
   test('about any other unknown key lists those that exist', () => {
     expect(errors(`${MINIMAL}run: { zzz: 1 }\n`)).toEqual([
-      '8: unknown key "run.zzz"; expected one of workers, device, engine, batch_rows, batch_timeout, grace',
+      '8: unknown key "run.zzz"; expected one of workers, memory, device, engine, batch_rows, batch_timeout, grace',
     ]);
   });
 
@@ -384,6 +396,10 @@ describe('a value is refused', () => {
     ['run.workers', '1.5'],
     ['run.workers', '"2"'],
     ['run.batch_rows', '1048577'],
+    ['run.memory', '4'],
+    ['run.memory', '1MB'],
+    ['run.memory', '4 GBs'],
+    ['run.memory', '-4GB'],
     ['run.batch_timeout', '0'],
     ['run.batch_timeout', '.inf'],
     ['run.batch_timeout', '.nan'],

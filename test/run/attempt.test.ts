@@ -1,8 +1,9 @@
 /** Rows that end a worker: found at a bounded cost, and never blamed for what is not their fault. */
 import { describe, expect, test } from 'vitest';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from '../../src/run/attempt.js';
-import { type AskAlone, type Pool, WorkerDied } from '../../src/run/pool.js';
+import type { AskAlone, Pool } from '../../src/run/pool.js';
 import type { Output } from '../../src/run/store.js';
+import { WorkerDied } from '../../src/run/worker-died.js';
 import type { ProbeOrder, TaskOrder, TaskResult } from '../../src/worker/protocol.js';
 import { Random } from '../random.js';
 
