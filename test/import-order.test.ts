@@ -12,6 +12,7 @@ const ORDER = `
   base/files.ts
   base/zstd.ts
   base/machine.ts
+  base/watch-report.ts
   base/identity.ts
   base/elements.ts
   base/float16.ts
@@ -34,6 +35,7 @@ const ORDER = `
   plan/job-json-schema.ts
   plan/csv.ts
   plan/job.ts
+  plan/expression-size.ts
   plan/expressions.ts
   plan/selection.ts
   plan/globs.ts
@@ -148,6 +150,7 @@ const ORDER = `
   worker/infer.ts
   worker/trial.ts
   worker/parquet-schema.ts
+  worker/expression.ts
   worker/describe.ts
   worker/csv-scan.ts
   worker/beside.ts
@@ -186,8 +189,11 @@ const ORDER = `
   run/revert.ts
   run/verify.ts
   run/gc.ts
+  run/worker-died.ts
   run/pool.ts
+  run/workers.ts
   run/describe.ts
+  run/expression.ts
   run/gate-columns.ts
   run/prepare.ts
   run/statistics.ts
@@ -206,7 +212,6 @@ const ORDER = `
   run/engine.ts
   run/converter.ts
   run/score.ts
-  run/workers.ts
   run/run-log.ts
   run/run-report.ts
   run/run.ts

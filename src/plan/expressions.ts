@@ -7,6 +7,12 @@
  */
 import { z } from 'zod';
 import { didYouMean, ScorelineError, shown } from '../base/errors.js';
+import {
+  checkSize,
+  type FunctionSizes,
+  MAX_EXPRESSION_BYTES,
+  type Macro,
+} from './expression-size.js';
 
 /** The table name that an expression is parsed against. */
 export const ROWS_TABLE = 'scoreline_rows';
@@ -74,20 +80,24 @@ const REFUSED_FUNCTIONS = new Set([
   'version',
 ]);
 
-/** A function that DuckDB writes out as an expression over its parameters: `nullif` and `split_part` are such. */
-export interface Macro {
-  readonly parameters: readonly string[];
-  /** The parsed form of what it stands for, as that of an expression. */
-  readonly parsed: string;
-}
-
 /** What an expression may speak of. */
-export interface KnownNames {
+export interface KnownNames extends FunctionSizes {
   readonly columns: readonly string[];
   /** Whether DuckDB knows a function as scalar and its result as settled by its arguments. */
   readonly isDeterministic: (functionName: string) => boolean;
   /** By name: a macro, for each number of parameters that it may have. */
   readonly macros: ReadonlyMap<string, readonly Macro[]>;
+}
+
+/** Throws `usage` for an expression that must not be handed to DuckDB's parser, because parsing it would take too long. */
+export function checkText(expression: string, where: string): void {
+  if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
+  const bytes = Buffer.byteLength(expression);
+  if (bytes <= MAX_EXPRESSION_BYTES) return;
+  throw new ScorelineError(
+    'usage',
+    `${where}: has ${bytes} bytes; at most ${MAX_EXPRESSION_BYTES} are allowed: filter by a column of the input instead`,
+  );
 }
 
 /**
@@ -118,12 +128,22 @@ export function checkExpression(parsed: string, where: string, known: KnownNames
       `${where}: must be one SQL expression over the columns of a row`,
     );
   }
-  checkNode(statement.data.statements[0]!.node.select_list[0], where, known);
+  const tree = statement.data.statements[0]!.node.select_list[0];
+  checkNode(tree, { where, known, allowed: new Set() });
+  checkSize(tree, where, known);
 }
 
-function checkNode(node: unknown, where: string, known: KnownNames): void {
+/** What the nodes of one expression are checked with. */
+interface Scope {
+  readonly where: string;
+  readonly known: KnownNames;
+  /** Functions that were found to be allowed. */
+  readonly allowed: Set<string>;
+}
+
+function checkNode(node: unknown, scope: Scope): void {
   if (Array.isArray(node)) {
-    for (const child of node) checkNode(child, where, known);
+    for (const child of node) checkNode(child, scope);
     return;
   }
   if (typeof node !== 'object' || node === null) return;
@@ -133,18 +153,18 @@ function checkNode(node: unknown, where: string, known: KnownNames): void {
     if (!ALLOWED_CLASSES.has(kind)) {
       throw new ScorelineError(
         'usage',
-        `${where}: ${kind.toLowerCase()} expressions are not allowed in it`,
+        `${scope.where}: ${kind.toLowerCase()} expressions are not allowed in it`,
       );
     }
-    if (kind === 'FUNCTION') checkFunction(String(function_name), where, known);
-    if (kind === 'COLUMN_REF') checkColumn(column_names, where, known);
+    if (kind === 'FUNCTION') checkFunction(String(function_name), scope);
+    if (kind === 'COLUMN_REF') checkColumn(column_names, scope);
     if (kind === 'CONSTANT') return;
   }
-  for (const child of Object.values(node)) checkNode(child, where, known);
+  for (const child of Object.values(node)) checkNode(child, scope);
 }
 
 /** A bare word that is no column is refused: `current_date` looks like a column until it is bound. */
-function checkColumn(names: unknown, where: string, { columns }: KnownNames): void {
+function checkColumn(names: unknown, { where, known: { columns } }: Scope): void {
   const name = String(Array.isArray(names) ? names[0] : names);
   if (columns.some((column) => column.toLowerCase() === name.toLowerCase())) return;
   throw new ScorelineError(
@@ -153,7 +173,8 @@ function checkColumn(names: unknown, where: string, { columns }: KnownNames): vo
   );
 }
 
-function checkFunction(name: string, where: string, known: KnownNames): void {
+function checkFunction(name: string, { where, known, allowed }: Scope): void {
+  if (allowed.has(name)) return;
   const macros = known.macros.get(name);
   const isAllowed =
     macros === undefined
@@ -165,12 +186,14 @@ function checkFunction(name: string, where: string, known: KnownNames): void {
       `${where}: function ${shown(name)}() is not allowed: its result must depend on its arguments alone`,
     );
   }
+  allowed.add(name);
 }
 
 /** What may be spoken of in a macro: not the function of its own name, of which the macro hides what it is. */
-function without(name: string, { columns, macros, isDeterministic }: KnownNames): KnownNames {
+function without(name: string, known: KnownNames): KnownNames {
+  const { macros, isDeterministic } = known;
   return {
-    columns,
+    ...known,
     macros: new Map([...macros].filter(([macro]) => macro !== name)),
     isDeterministic: (other) => other !== name && isDeterministic(other),
   };

@@ -37,8 +37,8 @@ import {
   unifiedType,
 } from '../plan/signature.js';
 import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
+import { checkExpressionIn } from './expression.js';
 import { countedColumns } from './gate-columns.js';
-import { askPatiently } from './pool.js';
 import type { Output } from './store.js';
 
 /** All that is settled before the first row is scored. */
@@ -306,7 +306,7 @@ export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool):
   if (expression === undefined) return;
   for (const row of rowColumns) {
     const columns = row.filter(({ type }) => type !== UNREADABLE_DECIMAL);
-    await askPatiently(pool(), 'check-expression', { expression, where: 'input.where', columns });
+    await checkExpressionIn(pool(), { expression, where: 'input.where', columns });
   }
 }
 

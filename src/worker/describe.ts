@@ -1,17 +1,15 @@
 /** Looks at files and models on behalf of the parent, which opens none itself. */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Database, duckdbError, isFatal, quotePath, quoteText } from '../base/duckdb.js';
+import { type Database, duckdbError, isFatal, quotePath } from '../base/duckdb.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
 import type { FileFacts } from '../plan/dataset.js';
-import type { Macro } from '../plan/expressions.js';
 import type { ModelFacts } from '../plan/signature.js';
 import { parquetSchemas } from './parquet-schema.js';
 import {
-  type CheckExpression,
   type CheckKey,
   type DescribeModel,
   type FileAnswer,
@@ -212,85 +210,6 @@ async function rowGroups(
     else known.push(group);
   }
   return groups;
-}
-
-/** Checks that a text is one harmless expression that gives a truth value of the columns. Throws `usage`. */
-export async function checkExpressionText(database: Database, ask: CheckExpression): Promise<void> {
-  const { expression, where, columns } = ask;
-  if (expression.includes('\0')) throw new ScorelineError('usage', `${where}: contains NUL`);
-  // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
-  const { checkCasts, checkExpression, expressionStatement, withTextColumns } = await import(
-    '../plan/expressions.js'
-  );
-  const [parsed] = await database.rows(
-    `SELECT json_serialize_sql(${quoteText(expressionStatement(expression))})::VARCHAR AS parsed`,
-  );
-  // Parentheses that close what the text did not open would not stand between brackets.
-  const [bracketed] = await database.rows(
-    `SELECT json_serialize_sql(${quoteText(`SELECT [\n${expression}\n]`)})::VARCHAR AS parsed`,
-  );
-  if (
-    /^\{"error":true/.test(String(bracketed?.parsed)) &&
-    !/^\{"error":true/.test(String(parsed?.parsed))
-  ) {
-    throw new ScorelineError('usage', `${where}: its parentheses do not match`);
-  }
-  // To list all functions takes longer than the rest, and most filters call none.
-  const { deterministic, macros } = String(parsed?.parsed).includes('"class":"FUNCTION"')
-    ? await functionsOf(database, expressionStatement)
-    : NO_FUNCTIONS;
-  checkExpression(String(parsed?.parsed), where, {
-    columns: columns.map(({ name }) => name),
-    isDeterministic: (name) => deterministic.has(name),
-    macros,
-  });
-  const row = columns
-    .map(({ name, type }) => `CAST(NULL AS ${type}) AS "${name.replaceAll('"', '""')}"`)
-    .join(', ');
-  const statement = expressionStatement(expression, `(SELECT ${row})`);
-  try {
-    const described = await database.rows(`DESCRIBE ${statement}`);
-    const type = String(described[0]?.column_type);
-    if (type !== 'BOOLEAN') {
-      throw new ScorelineError('usage', `${where}: must be true or false, but its type is ${type}`);
-    }
-  } catch (error) {
-    throw withTextColumns(duckdbError(error, where, 'usage'), String(parsed?.parsed), columns);
-  }
-  const [bound] = await database.rows(
-    `SELECT json_serialize_plan(${quoteText(statement)}, optimize := false)::VARCHAR AS plan`,
-  );
-  checkCasts(String(parsed?.parsed), String(bound?.plan), where);
-}
-
-/** What an expression may call: scalar functions whose results are settled by their arguments, and macros by name. */
-interface Functions {
-  readonly deterministic: ReadonlySet<string>;
-  readonly macros: ReadonlyMap<string, readonly Macro[]>;
-}
-
-const NO_FUNCTIONS: Functions = { deterministic: new Set(), macros: new Map() };
-
-async function functionsOf(
-  database: Database,
-  statement: (expression: string) => string,
-): Promise<Functions> {
-  const functions = await database.rows(
-    "SELECT function_name AS name FROM duckdb_functions() WHERE function_type = 'scalar' " +
-      "GROUP BY function_name HAVING bool_and(stability = 'CONSISTENT')",
-  );
-  // Of macros DuckDB does not say whether their results are settled by their arguments.
-  const rows = await database.rows(
-    'SELECT function_name AS name, to_json(parameters)::VARCHAR AS parameters, ' +
-      `json_serialize_sql(replace(${quoteText(statement('?'))}, '?', macro_definition))::VARCHAR AS parsed ` +
-      "FROM duckdb_functions() WHERE function_type = 'macro'",
-  );
-  const macros = new Map<string, Macro[]>();
-  for (const { name, parameters, parsed } of rows) {
-    const macro = { parameters: JSON.parse(String(parameters)), parsed: String(parsed) };
-    macros.set(String(name), [...(macros.get(String(name)) ?? []), macro]);
-  }
-  return { deterministic: new Set(functions.map(({ name }) => String(name))), macros };
 }
 
 /** Checks that no two rows of a unit that pass the filter have the same key, and that none lacks one. Throws `input`. */

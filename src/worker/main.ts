@@ -4,7 +4,8 @@ import { Database, duckdbVersion, isFatal } from '../base/duckdb.js';
 import { ScorelineError } from '../base/errors.js';
 import { stampOf, stampText } from '../base/hash.js';
 import { devices, runtimeVersion, Session } from '../base/onnx.js';
-import { checkExpressionText, checkKeyUnique, describeFiles, describeModel } from './describe.js';
+import type { WorkLimit } from '../base/watch-report.js';
+import { checkKeyUnique, describeFiles, describeModel } from './describe.js';
 import { inspectPath } from './inspect.js';
 import {
   type BatchPlace,
@@ -56,6 +57,16 @@ async function reopenDatabase(): Promise<void> {
   const broken = await database;
   database = undefined;
   broken?.close();
+}
+
+/** Does some work of native code within a limit: past it, the watchdog ends this process. */
+async function limited<Result>(limit: WorkLimit, work: () => Promise<Result>): Promise<Result> {
+  watchdog.postMessage(limit);
+  try {
+    return await work();
+  } finally {
+    watchdog.postMessage(null);
+  }
 }
 
 function openSession(model: { path: string; shownAs: string; device: string }): Promise<Session> {
@@ -132,7 +143,9 @@ const handlers: Handlers = {
     return convertCsv(ask, setup, openDatabase);
   },
   'check-expression': async (ask) => {
-    await checkExpressionText(await openDatabase(), ask);
+    // Loaded when it is needed: few jobs have a filter, and every worker would wait for it.
+    const { checkExpressionText } = await import('./expression.js');
+    await checkExpressionText(await openDatabase(), ask, limited);
     return null;
   },
   'check-key': async (ask) => {

@@ -1,7 +1,7 @@
 /** Filters that are valid for DuckDB in the place where they are parsed, but are not one expression of a row. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../../src/base/duckdb.js';
-import { checkExpressionText } from '../../src/worker/describe.js';
+import { checkExpressionText, type Limited } from '../../src/worker/expression.js';
 import { failure } from '../failure.js';
 import { makeFolder } from '../scoreline.js';
 
@@ -27,9 +27,11 @@ afterAll(() => {
   database.close();
 });
 
+const unlimited: Limited = (_limit, work) => work();
+
 function check(expression: string): Promise<void> {
   const ask = { expression, where: 'input.where', columns: COLUMNS };
-  return checkExpressionText(database, ask);
+  return checkExpressionText(database, ask, unlimited);
 }
 
 test.each([
@@ -79,7 +81,11 @@ const TYPED = [
 ];
 
 function checkTyped(expression: string): Promise<void> {
-  return checkExpressionText(database, { expression, where: 'input.where', columns: TYPED });
+  return checkExpressionText(
+    database,
+    { expression, where: 'input.where', columns: TYPED },
+    unlimited,
+  );
 }
 
 const COLUMN = /^input\.where: column "s" is text/;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Database } from '../../src/base/duckdb.js';
-import { checkExpressionText } from '../../src/worker/describe.js';
+import { checkExpressionText, type Limited } from '../../src/worker/expression.js';
 import { failure } from '../failure.js';
 import { makeFolder } from '../scoreline.js';
 
@@ -33,8 +33,14 @@ afterAll(() => {
   database.close();
 });
 
+const unlimited: Limited = (_limit, work) => work();
+
 function check(expression: string): Promise<void> {
-  return checkExpressionText(database, { expression, where: 'input.where', columns: COLUMNS });
+  return checkExpressionText(
+    database,
+    { expression, where: 'input.where', columns: COLUMNS },
+    unlimited,
+  );
 }
 
 describe('accepted is', () => {
