@@ -12,6 +12,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   run: [
     'run jobs/flights.yaml',
     'run jobs/flights.yaml --date 2013-06-01 --skip-unchanged --quiet',
+    'run jobs/daily.yaml --from 2013-06-01 --to 2013-06-30 --publish-passing',
     'run jobs/flights.yaml --shard 0/8',
   ],
   plan: ['plan jobs/flights.yaml', 'plan jobs/flights.yaml --hash --json'],

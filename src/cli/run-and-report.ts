@@ -12,6 +12,7 @@ export async function runAndReport(
       readonly skipUnchanged?: boolean;
       readonly because?: string;
       readonly keepGoing?: boolean;
+      readonly publishPassing?: boolean;
       readonly prune?: boolean;
       readonly shard?: { readonly index: number; readonly count: number };
       readonly metrics?: string;
@@ -39,6 +40,7 @@ export async function runAndReport(
           selection: selectionOf(options),
           shard: options.shard,
           keepGoing: options.keepGoing,
+          publishPassing: options.publishPassing,
           prune: options.prune,
           because: options.because,
         });

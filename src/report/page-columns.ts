@@ -5,7 +5,7 @@ import { SURE } from '../stats/gate-settings.js';
 import { cumulativeChart, histogramChart, smallBars, smallHistogram } from './charts.js';
 import { type Content, type Html, html } from './html.js';
 import { chanceOf, type QualityReport } from './quality-schema.js';
-import { changeText, percentText, shortNumber } from './words.js';
+import { changeText, dayTitle, percentText, shortNumber } from './words.js';
 
 type Column = QualityReport['columns'][number];
 
@@ -13,10 +13,11 @@ const KEY = html`<span class="key b"></span>now`;
 const KEYS = html`<span class="key a"></span>baseline${KEY}`;
 
 /** Predictions: histograms with axes, quantiles, and the most frequent labels. */
-export function distributionsSection({ columns, baseline }: QualityReport): Html | undefined {
+export function distributionsSection(quality: QualityReport): Html | undefined {
+  const { columns, baseline } = quality;
   const outputs = columns.filter(({ role }) => role === 'output');
   if (outputs.length === 0) return undefined;
-  return html`<section><h2>Predictions</h2><p class="soft">Shares of rows:${baseline === null ? KEY : KEYS}</p>${outputs.map(distribution)}</section>`;
+  return html`<section><h2>${dayTitle('Predictions', quality)}</h2><p class="soft">Shares of rows:${baseline === null ? KEY : KEYS}</p>${outputs.map(distribution)}</section>`;
 }
 
 function distribution(column: Column): Html {
@@ -76,7 +77,8 @@ function categoriesTable({ current, change, name }: Column): Html | undefined {
 }
 
 /** Features and kept columns: those that moved most first, each in one row. */
-export function featuresSection({ columns, baseline }: QualityReport): Html | undefined {
+export function featuresSection(quality: QualityReport): Html | undefined {
+  const { columns, baseline } = quality;
   const others = columns.filter(({ role }) => role !== 'output');
   if (others.length === 0) return undefined;
   const sorted = others.toSorted(
@@ -86,7 +88,7 @@ export function featuresSection({ columns, baseline }: QualityReport): Html | un
     baseline === null
       ? html`<p class="soft">Shares of rows:${KEY}</p>`
       : html`<p class="soft">Those that moved most first; shares of rows:${KEYS}</p>`;
-  return html`<section><h2>Features</h2>${note}<div class="wide" tabindex="0"><table class="many"><thead><tr><th scope="col">column</th><th scope="col">distribution</th><th scope="col" class="n">PSI</th><th scope="col" class="n">mean</th><th scope="col" class="n">missing</th><th scope="col">note</th></tr></thead><tbody>${sorted.map(featureRow)}</tbody></table></div></section>`;
+  return html`<section><h2>${dayTitle('Features', quality)}</h2>${note}<div class="wide" tabindex="0"><table class="many"><thead><tr><th scope="col">column</th><th scope="col">distribution</th><th scope="col" class="n">PSI</th><th scope="col" class="n">mean</th><th scope="col" class="n">missing</th><th scope="col">note</th></tr></thead><tbody>${sorted.map(featureRow)}</tbody></table></div></section>`;
 }
 
 function psiOf({ change }: Column): number {

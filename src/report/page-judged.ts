@@ -42,22 +42,48 @@ function alarmsOf({ findings }: Gate): Finding[] {
   return findings.filter(({ status }) => status === 'fail' || status === 'warn');
 }
 
-function findingCells({ unit }: Gate, finding: Finding | undefined): Content {
-  const value = (number: Finding['measured'] | undefined): string =>
-    number === null || number === undefined
-      ? '–'
-      : unit === 'share' && Number.isFinite(Number(number))
-        ? percentText(Number(number))
-        : unit === 'rows' && Number.isFinite(Number(number))
-          ? grouped(Math.round(Number(number)))
-          : shortNumber(number);
-  return html`<td>${finding?.column == null ? 'all rows' : shown(finding.column, 60)}</td><td class="n">${value(finding?.measured)}</td><td class="n">${value(finding?.limit)}</td>`;
+function findingCells(gate: Gate, finding: Finding | undefined): Content {
+  return html`<td>${finding?.column == null ? 'all rows' : shown(finding.column, 60)}</td><td class="n">${valueText(gate, finding?.measured)}</td><td class="n">${valueText(gate, finding?.limit)}</td>`;
+}
+
+function valueText({ unit }: Gate, number: Finding['measured'] | undefined): string {
+  if (number === null || number === undefined) return '–';
+  if (!Number.isFinite(Number(number))) return shortNumber(number);
+  if (unit === 'share') return percentText(Number(number));
+  return unit === 'rows' ? grouped(Math.round(Number(number))) : shortNumber(number);
 }
 
 function furtherFindings(gate: Gate): Content {
   const alarms = alarmsOf(gate);
   if (alarms.length < 2) return undefined;
   return html`<details><summary>${gate.gate}: all ${alarms.length} columns</summary><div class="wide" tabindex="0"><table><thead><tr><th scope="col">result</th><th scope="col">column</th><th scope="col" class="n">measured</th><th scope="col" class="n">limit</th></tr></thead><tbody>${alarms.map((finding) => html`<tr><td class="${finding.status}">${STATUS[finding.status]}</td>${findingCells(gate, finding)}</tr>`)}</tbody></table></div></details>`;
+}
+
+/** How many days a page lists. */
+const DAYS_SHOWN = 100;
+
+/** Every day that warns or fails, with all of its columns that do; nothing where only one day was judged. */
+export function daysSection({ days }: QualityReport): Html | undefined {
+  if (days === undefined) return undefined;
+  const alarms = days.filter(({ verdict }) => verdict !== 'pass');
+  const passed = html`<p>${grouped(days.length - alarms.length)} of ${grouped(days.length)} days pass.</p>`;
+  if (alarms.length === 0) return html`<section><h2>Days</h2>${passed}</section>`;
+  const more = alarms.length - DAYS_SHOWN;
+  const rows = alarms.slice(0, DAYS_SHOWN).map(({ day, verdict, baseline, gates }) => {
+    const columns = gates.map((gate) => html`<div>${gate.gate}: ${columnsText(gate)}</div>`);
+    return html`<tr><td class="${verdict}">${STATUS[verdict]}</td><th scope="row">${day}</th><td>${columns}</td><td>${baseline === null ? '–' : shown(baseline.label, 120)}</td></tr>`;
+  });
+  return html`<section><h2>Days</h2>${passed}<div class="wide" tabindex="0"><table><thead><tr><th scope="col">result</th><th scope="col">day</th><th scope="col">gates and columns</th><th scope="col">compared with</th></tr></thead><tbody>${rows}</tbody></table></div>${more > 0 && html`<p class="soft">And ${grouped(more)} more, in report.json.</p>`}</section>`;
+}
+
+/** The columns that a gate warns of or fails for, with what it measured. */
+function columnsText(gate: Gate): string {
+  return gate.findings
+    .map(({ column, measured, reason }) => {
+      const value = measured === null ? (reason ?? '') : valueText(gate, measured);
+      return `${column === null ? 'all rows' : shown(column, 60)} ${value}`;
+    })
+    .join(', ');
 }
 
 /** Where every row went. */

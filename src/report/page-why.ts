@@ -5,7 +5,7 @@ import { waterfallChart } from './charts.js';
 import type { Explanation } from './explanation-schema.js';
 import { type Content, type Html, html } from './html.js';
 import type { QualityReport } from './quality-schema.js';
-import { changeText, percentText, shortNumber } from './words.js';
+import { changeText, dayTitle, percentText, shortNumber } from './words.js';
 
 type Change = Explanation['changes'][number];
 
@@ -15,15 +15,17 @@ const CHANGES_SHOWN = 6;
 const ROWS_SHOWN = 12;
 
 /** The explanation, where there is one; why there is none, where it was looked for. */
-export function whySection({ explanation }: QualityReport): Html | undefined {
+export function whySection(quality: QualityReport): Html | undefined {
+  const { explanation } = quality;
   if (explanation === null) return undefined;
   const { reason, changes, sentence, notes, sampled } = explanation;
+  const title = dayTitle('Why', quality);
   if (reason !== null)
-    return html`<section><h2>Why</h2><p>Not explained: ${shown(reason, 300)}.</p></section>`;
+    return html`<section><h2>${title}</h2><p>Not explained: ${shown(reason, 300)}.</p></section>`;
   const from =
     sampled !== null &&
     html`<p class="soft">From samples of ${grouped(sampled.before)} rows of the baseline and ${grouped(sampled.now)} rows of now, scored by the models of both. What the model did with other rows, or another model with these: not what caused them.</p>`;
-  return html`<section><h2>Why</h2>${
+  return html`<section><h2>${title}</h2>${
     changes.length === 0 && html`<p>${sentence ?? ''}</p>`
   }${changes.slice(0, CHANGES_SHOWN).map(changeBlock)}${from}${notes.map((note) => html`<p class="soft">${shown(note, 300)}</p>`)}</section>`;
 }

@@ -5,10 +5,10 @@ import { grouped } from '../base/grouped.js';
 import { sha256Base64 } from '../base/hash.js';
 import { type Content, type Html, html } from './html.js';
 import { distributionsSection, featuresSection } from './page-columns.js';
-import { gatesSection, ledgerSection, setAsideSection } from './page-judged.js';
+import { daysSection, gatesSection, ledgerSection, setAsideSection } from './page-judged.js';
 import { provenanceSection, type TaskEvent, timeSection } from './page-run.js';
 import { whySection } from './page-why.js';
-import type { QualityReport } from './quality-schema.js';
+import { dayWords, type QualityReport } from './quality-schema.js';
 import { plural, type RunReport } from './report.js';
 import { STYLE } from './style.js';
 import { changeText, durationText, shortNumber } from './words.js';
@@ -29,6 +29,7 @@ export function runPage(input: PageInput): string {
     heading(input),
     html`<main>${[
       gatesSection(quality),
+      daysSection(quality),
       ledgerSection(run),
       distributionsSection(quality),
       featuresSection(quality),
@@ -74,8 +75,9 @@ function heading({ run, quality }: PageInput): Html {
     baseline === null
       ? html`Not compared: ${reason ?? 'nothing new was judged'}.`
       : html`Compared with ${shown(baseline.label, 120)} (${grouped(baseline.rows)} rows).`;
+  const day = dayWords(quality);
   const snapshot = run.snapshot === null ? undefined : `snapshot ${run.snapshot}`;
-  return html`<header><h1>${shown(run.job, 100)} · ${OUTCOMES[run.outcome]}</h1><p class="lead">${sentenceOf(quality)}</p><p><span class="badge ${quality.verdict}">${sign} ${words}</span> <span class="soft">${against}</span></p>${
+  return html`<header><h1>${shown(run.job, 100)} · ${OUTCOMES[run.outcome]}</h1><p class="lead">${day !== undefined && html`<b>${day}.</b> `}${sentenceOf(quality)}</p><p><span class="badge ${quality.verdict}">${sign} ${words}</span> <span class="soft">${against}</span></p>${
     run.error !== null &&
     html`<p class="fail">${run.error.split('\n').map((line) => html`${line}<br>`)}</p>`
   }${quality.because !== null && html`<p><b>Published because:</b> ${shown(quality.because, 500)}</p>`}<ul class="facts"><li>${plural(run.ledger.rows, 'row')}</li><li>${plural(run.units.planned, 'partition')}</li><li>${durationText(run.times.wall)}</li><li>${run.receipt.started.slice(0, 19).replace('T', ' ')} UTC</li>${snapshot !== undefined && html`<li>${snapshot}</li>`}<li><code>${run.runId}</code></li></ul></header>`;

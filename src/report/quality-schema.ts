@@ -253,6 +253,14 @@ export function chanceOf({
   return p ?? chiSquared?.p ?? 1;
 }
 
+/** The day that the baseline, the columns and the reasons of a report are of; undefined where it goes by no days. */
+export function dayWords({ judged, days }: QualityReport): string | undefined {
+  if (judged?.day == null) return undefined;
+  if (days === undefined) return judged.day;
+  const which = days.some(({ verdict }) => verdict !== 'pass') ? 'the worst' : 'the last';
+  return `${judged.day}, ${which} of ${days.length} days`;
+}
+
 /** A report as the text of its file. */
 export function reportText(report: QualityReport): string {
   return `${JSON.stringify(report, undefined, 1)}\n`;

@@ -18,7 +18,7 @@ import { NO_BASELINE } from '../stats/judge.js';
 import { varianceOf } from '../stats/moments.js';
 import { quantilesOf, topNumbers } from '../stats/numeric.js';
 import { explanationLines } from './explanation.js';
-import { chanceOf, type QualityReport } from './quality-schema.js';
+import { chanceOf, dayWords, type QualityReport } from './quality-schema.js';
 import { plural } from './report.js';
 
 type ColumnReport = QualityReport['columns'][number];
@@ -244,20 +244,14 @@ export function qualityLines(report: QualityReport): string[] {
   const checked = gates.filter(({ status }) => status !== 'skipped').length;
   const mode = enforced || baseline === null ? '' : '; the job sets no gates: these only warn';
   const moved = changesOf(report);
+  const day = dayWords(report);
   return [
-    `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${dayWords(report)}${mode}`,
+    `gates      ${verdict}: ${plural(checked, 'gate')} judged, ${against}${day === undefined ? '' : `; ${day}`}${mode}`,
     ...cappedLines(worstFirst.map(({ line }) => line)).map((line) => `gate       ${line}`),
     ...(enforced ? skippedLines(gates) : []),
     ...(report.explanation === null ? [] : explanationLines(report.explanation)),
     ...(moved === '' ? [] : [`changes    ${moved}`]),
   ];
-}
-
-/** Which day the baseline and the columns of a report are of, where there are several. */
-function dayWords({ judged, days }: QualityReport): string {
-  if (judged?.day == null || days === undefined) return '';
-  const which = days.some(({ verdict }) => verdict !== 'pass') ? 'the worst' : 'the last';
-  return `; ${judged.day} is ${which} of ${plural(days.length, 'day')}`;
 }
 
 /** Why gates of the job could not be judged: a line for each reason, but for the baseline that is not there. */

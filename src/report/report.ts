@@ -19,7 +19,7 @@ export interface RunTimes {
   readonly publish: number;
 }
 
-/** How a run ended; `partial`: the whole units are published, others could not be scored. */
+/** How a run ended; `partial`: some units are published, others could not be scored or failed a gate. */
 export type RunOutcome = 'published' | 'partial' | 'unchanged' | 'scored' | 'staged' | 'failed';
 
 /** Something for which a unit could not be scored. */
@@ -72,6 +72,8 @@ export interface RunReport {
   /** The number and path of the snapshot that is published after the run; null before the first. */
   readonly snapshot: number | null;
   readonly path: string | null;
+  /** The folder of what the run staged; null when it staged nothing. */
+  readonly staged: string | null;
   /** The digest of the manifest that the run published; null when it published none. */
   readonly manifest: string | null;
   /** Why what was reverted is published again, in the words of whoever said so; and what was overridden with that. */
@@ -196,7 +198,7 @@ export function reportLines(report: RunReport): string[] {
 }
 
 function failedLine({ outcome, units }: RunReport): string[] {
-  if (outcome !== 'partial') return [];
+  if (outcome !== 'partial' || units.bad === 0) return [];
   return [
     `failed     ${plural(units.bad, 'partition')}, as the errors say; the others are published`,
   ];
@@ -213,12 +215,13 @@ function noteLines(report: RunReport): string[] {
   return [...casts, ...report.notes].map((note) => `note       ${note}`);
 }
 
-function publishedLine({ path, snapshot, outcome }: RunReport): string[] {
+function publishedLine({ path, snapshot, outcome, staged }: RunReport): string[] {
   if (outcome === 'scored')
     return ['scored     a share of the tasks; a run without --shard publishes them'];
   if (path === null) return [];
   if (outcome === 'staged') return [`staged     ${path}`];
-  return [`published  ${path} (snapshot ${snapshot})`];
+  const published = `published  ${path} (snapshot ${snapshot})`;
+  return staged === null ? [published] : [published, `staged     ${staged}`];
 }
 
 /** A count and its noun. */

@@ -1,5 +1,11 @@
 /** Numbers as a page says them. */
 import { grouped } from '../base/grouped.js';
+import type { QualityReport } from './quality-schema.js';
+
+/** The title of a section that is of one day, where a run was judged day by day. */
+export function dayTitle(title: string, { judged, days }: QualityReport): string {
+  return days === undefined || judged?.day == null ? title : `${title}, ${judged.day}`;
+}
 
 /** A number with as many digits as a person compares. */
 export function shortNumber(value: number | string | null | undefined): string {

@@ -4,16 +4,19 @@ import { cappedLines } from '../report/quality.js';
 import { type QualityReport, reportText } from '../report/quality-schema.js';
 import { GatesFailed, type Review, type ReviewScope, review } from './gate.js';
 import { typesApart } from './published-columns.js';
-import { type Publication, publish, type Snapshot } from './snapshot.js';
+import { newsOf, type Publication, publish, type Snapshot } from './snapshot.js';
 import { stage } from './staged.js';
 
-/** A run that ended in the staging area: `cause` is the gate's error. */
+/** A run that ended in the staging area, or some partitions of it: `cause` is the gate's error. */
 export class Staged extends Error {
   readonly folder: string;
+  /** What it published of the partitions that pass. */
+  readonly published: Snapshot | undefined;
 
-  constructor(folder: string, cause: ScorelineError) {
+  constructor(folder: string, cause: ScorelineError, published?: Snapshot) {
     super(cause.message, { cause });
     this.folder = folder;
+    this.published = published;
   }
 }
 
@@ -24,13 +27,16 @@ export interface PublishScope extends ReviewScope {
   readonly base: Snapshot | undefined;
   /** Why too many rows were set aside; undefined when they were not. */
   readonly tooMany: string | undefined;
+  /** Whether the partitions that pass are published when others fail. */
+  readonly publishPassing: boolean;
   /** Told what was judged, each time, and how many ms it took. */
   readonly onReport: (report: QualityReport, ms: number) => void;
 }
 
 /**
  * Publishes, unless gates stand against it, too many rows were set aside, or columns would have types of their own beside what
- * stays published; undefined when that would change nothing. Throws `Staged`, and what `publish` throws.
+ * stays published; undefined when that would change nothing. With `publishPassing`, partitions that pass are published and only the
+ * others staged. Throws `Staged`, and what `publish` throws.
  */
 export async function publishOrStage(
   scope: PublishScope,
@@ -41,7 +47,29 @@ export async function publishOrStage(
     const found = await judge(scope, publication, base);
     throw await staged(scope, publication, found, [tooMany]);
   }
-  const reviewed: Publication = {
+  let passing = publication;
+  let found: Review | undefined;
+  for (;;) {
+    try {
+      const published = await publish(output, reviewed(scope, passing), base, temporary);
+      if (found === undefined) return published;
+      // What fails is the news: a run that ends just before this stages it the next time.
+      throw await staged(scope, without(publication, passing.units), found, [], published);
+    } catch (error) {
+      if (!(error instanceof GatesFailed)) throw error;
+      found ??= error.review;
+      const next = scope.publishPassing ? passingOf(passing, error.review) : undefined;
+      if (next === undefined) throw await staged(scope, publication, found);
+      const changes = newsOf(next, base).size + (next.removals?.length ?? 0);
+      if (changes === 0) throw await staged(scope, without(publication, next.units), found);
+      passing = next;
+    }
+  }
+}
+
+/** A publication that is judged whenever it is put on top of another snapshot. */
+function reviewed(scope: PublishScope, publication: Publication): Publication {
+  return {
     ...publication,
     review: async (latest) => {
       const found = await judge(scope, publication, latest);
@@ -49,12 +77,22 @@ export async function publishOrStage(
       return reportText(found.report);
     },
   };
-  try {
-    return await publish(output, reviewed, base, temporary);
-  } catch (error) {
-    if (!(error instanceof GatesFailed)) throw error;
-    throw await staged(scope, publication, error.review);
-  }
+}
+
+/** What of a publication passes by itself; undefined where no gate fails for single partitions. */
+function passingOf(publication: Publication, { judged }: Review): Publication | undefined {
+  const failed = new Set(
+    judged.flatMap(({ unit, failed: hasFailed }) => (hasFailed ? [unit] : [])),
+  );
+  if (failed.size === 0) return undefined;
+  const units = new Map([...publication.units].filter(([unit]) => !failed.has(unit)));
+  return { ...publication, units };
+}
+
+/** A publication without some of its units; it drops nothing. */
+function without(publication: Publication, others: Publication['units']): Publication {
+  const units = new Map([...publication.units].filter(([unit]) => !others.has(unit)));
+  return { ...publication, units, removals: [] };
 }
 
 async function judge(
@@ -70,17 +108,20 @@ async function judge(
 
 /** Stages a publication: the reasons are those given, and what stands against it. */
 async function staged(
-  { output, base, temporary, runId }: PublishScope,
+  { output, base, temporary, runId, onReport }: PublishScope,
   publication: Publication,
   { report, against, judged }: Review,
   reasons: readonly string[] = [],
+  published?: Snapshot,
 ): Promise<Staged> {
+  // The partitions that were published were judged last; the run is about all of them.
+  onReport(report, 0);
   const all = [...reasons, ...against];
-  const how = { runId, reason: all.join('\n'), gates: against, judged, report, temporary };
+  const own = judged.filter(({ unit }) => publication.units.has(unit));
+  const how = { runId, reason: all.join('\n'), gates: against, judged: own, report, temporary };
   const folder = await stage(output, publication, base, how);
-  const shownReasons = cappedLines(all).join('\n');
-  return new Staged(
-    folder,
-    new ScorelineError('gate', `${shownReasons}; staged in ${shown(folder)}`),
-  );
+  const where =
+    published === undefined ? '' : `; what passes is published as snapshot ${published.number}`;
+  const message = `${cappedLines(all).join('\n')}; staged in ${shown(folder)}${where}`;
+  return new Staged(folder, new ScorelineError('gate', message), published);
 }

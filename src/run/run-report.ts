@@ -78,6 +78,8 @@ export interface RunEnd {
   /** The units that it dropped. */
   readonly pruned: readonly string[];
   readonly path: string | undefined;
+  /** Where what it did not publish is staged. */
+  readonly staged?: string | undefined;
   readonly error: string | null;
   readonly ended: Date;
   /** The versions of the libraries that workers run; empty when none was needed. */
@@ -103,6 +105,7 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     outcome: end.outcome,
     snapshot: end.snapshot?.number ?? null,
     path: end.path ?? null,
+    staged: end.staged ?? null,
     manifest:
       end.published && end.snapshot !== undefined
         ? sha256(manifestText(end.snapshot.manifest))

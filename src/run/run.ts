@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly shard?: Shard | undefined;
   /** Whether units that cannot be scored leave the others to be published; the run fails all the same. */
   readonly keepGoing?: boolean | undefined;
+  /** Whether partitions that pass the gates are published when others do not; the run fails all the same. */
+  readonly publishPassing?: boolean | undefined;
   /** Whether to drop what is published of the selection and is in the input no longer. */
   readonly prune?: boolean | undefined;
   readonly now: () => Date;
@@ -155,8 +157,13 @@ function newProgress(job: Job, digest: string, { now, because }: RunOptions): Pr
   };
 }
 
-function refuseIdleOptions({ shard, keepGoing, prune }: RunOptions): void {
-  const idle = keepGoing === true ? '--keep-going' : prune === true ? '--prune' : undefined;
+function refuseIdleOptions({ shard, keepGoing, publishPassing, prune }: RunOptions): void {
+  const given = [
+    keepGoing === true && '--keep-going',
+    publishPassing === true && '--publish-passing',
+    prune === true && '--prune',
+  ];
+  const idle = given.find((option) => typeof option === 'string');
   if (shard === undefined || idle === undefined) return;
   throw new ScorelineError(
     'usage',
@@ -180,12 +187,15 @@ async function failed(
   const published = progress.owed
     ? await publishedBy(output, progress.runId).catch(() => undefined)
     : undefined;
+  const isPartial = staged && error.published !== undefined;
+  if (isPartial) await collect(output, job, progress, options.now);
   const report = reportOf(job, progress, {
-    outcome: staged ? 'staged' : 'failed',
+    outcome: isPartial ? 'partial' : staged ? 'staged' : 'failed',
     published: published !== undefined,
     pruned: published !== undefined && options.prune === true ? progress.vanished : [],
     snapshot: published ?? (await latestSnapshot(output).catch(() => undefined)),
-    path: staged ? error.folder : undefined,
+    path: isPartial ? error.published.folder : staged ? error.folder : undefined,
+    staged: staged ? error.folder : undefined,
     error: messageOf(cause),
     libraries: await librariesOf(progress),
     ended: options.now(),
@@ -356,6 +366,7 @@ async function scoreAndPublish(
   const scope = {
     ...{ output, temporary, prepared, pool, base, ledger: all, runId: progress.runId },
     elapsedMs: () => performance.now() - progress.startedMs,
+    publishPassing: options.publishPassing === true,
     // Bad rows that are published already were looked at: a person may have published them.
     tooMany:
       tooMany(all) === undefined

@@ -1,7 +1,8 @@
 /** Days that a person published though their gates failed: the days after them are judged as that person said. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { parseQuality } from '../../src/report/quality-schema.js';
 import { command } from '../history-case.js';
 import { type JobCase, makeCase } from '../job-case.js';
 
@@ -59,16 +60,47 @@ test('the nights after a new normal are judged by the days since it, and say tha
   ]);
 }, 60_000);
 
-test('a backfill names each of its bad days once, with every column, and no bad day spoils the next', async () => {
-  const job = nightlyJob({ baseline: { trailing: 3 } });
-  for (let day = 1; day <= 9; day++) writeDay(job, day, [4, 7].includes(day) ? 50 : 0);
-  const { exit, stderr, report } = await job.run('--from', '2024-01-01', '--to', '2024-01-09');
-  const lines = stderr.split('\n').filter((line) => line.includes('fail '));
-  expect([exit, lines]).toEqual([
-    3,
-    ['2024-01-04', '2024-01-07'].map((day) =>
-      expect.stringMatching(new RegExp(`drift\\.psi a: .*; also y [\\d.]+, on ${day}`)),
-    ),
-  ]);
-  expect(report.gates.filter((line) => line.includes('fail '))).toHaveLength(2);
-}, 60_000);
+describe('a backfill', () => {
+  const range = ['--from', '2024-01-01', '--to', '2024-01-09'];
+
+  function backfill(): JobCase {
+    const job = nightlyJob({ baseline: { trailing: 3 } });
+    for (let day = 1; day <= 9; day++) writeDay(job, day, [4, 7].includes(day) ? 50 : 0);
+    return job;
+  }
+
+  test('names each of its bad days once, with every column, and no bad day spoils the next', async () => {
+    const job = backfill();
+    const { exit, stderr, report } = await job.run(...range);
+    const lines = stderr.split('\n').filter((line) => line.includes('fail '));
+    expect([exit, lines]).toEqual([
+      3,
+      ['2024-01-04', '2024-01-07'].map((day) =>
+        expect.stringMatching(new RegExp(`drift\\.psi a: .*; also y [\\d.]+, on ${day}`)),
+      ),
+    ]);
+    expect(report.gates.filter((line) => line.includes('fail '))).toHaveLength(2);
+    const quality = parseQuality(readFileSync(join(report.path!, 'report.json'), 'utf8'));
+    expect(quality?.days?.map(({ verdict }) => verdict)).toEqual(
+      Array.from({ length: 9 }, (_, i) => ([3, 6].includes(i) ? 'fail' : 'pass')),
+    );
+    const page = readFileSync(join(job.output, 'runs', report.runId, 'report.html'), 'utf8');
+    expect(page).toContain('2024-01-04, the worst of 9 days.');
+    expect(page).toContain('7 of 9 days pass.');
+  }, 60_000);
+
+  test('with --publish-passing publishes the days that pass and stages the others, once', async () => {
+    const job = backfill();
+    const { exit, report } = await job.run(...range, '--publish-passing');
+    expect([exit, report.outcome, report.snapshot]).toEqual([3, 'partial', 1]);
+    const published = Object.keys(JSON.parse(job.manifest()).units);
+    expect(published).toEqual([1, 2, 3, 5, 6, 8, 9].map((day) => `2024-01-0${day}`));
+    const record = JSON.parse(readFileSync(join(report.staged!, 'staged.json'), 'utf8'));
+    expect(record).toMatchObject({ units: ['2024-01-04', '2024-01-07'] });
+    const manifest = job.manifest();
+    const again = await job.run(...range, '--publish-passing');
+    expect([again.exit, again.report.outcome, job.manifest()]).toEqual([3, 'staged', manifest]);
+    expect((await command(job, 'publish', report.runId, '--because', 'known')).exit).toBe(0);
+    expect((await job.run(...range)).report.outcome).toBe('unchanged');
+  }, 60_000);
+});

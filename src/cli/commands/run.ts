@@ -17,6 +17,7 @@ interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly skipUnchanged?: boolean;
   readonly because?: string;
   readonly keepGoing?: boolean;
+  readonly publishPassing?: boolean;
   readonly prune?: boolean;
   readonly shard?: ReturnType<typeof shardOf>;
   readonly metrics?: string;
@@ -39,6 +40,10 @@ export function addRun(program: Command, exit: (code: number) => void): void {
             .option(
               '--keep-going',
               'publish the partitions that can be scored also when others cannot; the exit code is that of the worst',
+            )
+            .option(
+              '--publish-passing',
+              'publish the days that pass the gates and stage the others; the exit code is 3',
             )
             .option(
               '--prune',
