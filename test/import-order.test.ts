@@ -7,6 +7,7 @@ import { ROOT } from './scoreline.js';
 /** The reading order of `src/`: a file imports only files above it. To add a file is to choose its place here. */
 const ORDER = `
   base/errors.ts
+  base/regular-file.ts
   base/grouped.ts
   base/hash.ts
   base/files.ts

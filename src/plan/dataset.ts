@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import pLimit from 'p-limit';
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { compareText, type FileStamp, stampOf } from '../base/hash.js';
+import { requireFile } from '../base/regular-file.js';
 import type { CsvFacts } from './csv.js';
 import {
   exists,
@@ -319,6 +320,7 @@ async function stampAll(root: string, paths: readonly string[]): Promise<DataFil
   const limit = pLimit(64);
   return limit.map(paths, async (path) => {
     const absolute = join(root, path);
+    await requireFile(absolute, shown(path), 'input');
     try {
       return { path, absolute, unit: unitOf(path), stamp: await stampOf(absolute) };
     } catch (error) {

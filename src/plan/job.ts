@@ -2,10 +2,10 @@
  * The job file, and the one way to read it: text in, a checked `Job` out. Every error is a line that names the file,
  * the line, the key, the value and what is allowed.
  */
-import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
 import { didYouMean, nearNames, ScorelineError, shown, systemError } from '../base/errors.js';
+import { readFileOrPipe } from '../base/regular-file.js';
 import type { CsvDialect } from './csv.js';
 import type { JobBaseline, JobGates } from './gate-schema.js';
 import { JOB_KEYS, type JobColumn, type JobLimit, jobFileSchema, schemaAt } from './job-schema.js';
@@ -172,27 +172,20 @@ function invalid(messages: readonly { readonly line: number; readonly said: stri
 /** The text of a file that may be a pipe; never more than a job file can hold. */
 async function readText(file: string): Promise<string> {
   const what = `cannot read job file ${shown(file)}`;
-  const bytes = Buffer.alloc(MAX_YAML_BYTES + 1);
-  let length = 0;
+  let bytes: Buffer;
   try {
-    const handle = await open(file, 'r');
-    try {
-      for (;;) {
-        const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
-        length += bytesRead;
-        if (bytesRead === 0 || length === bytes.length) break;
-      }
-    } finally {
-      await handle.close();
-    }
+    bytes = await readFileOrPipe(file, MAX_YAML_BYTES + 1, {
+      what: `job file ${shown(file)}`,
+      code: 'usage',
+    });
   } catch (error) {
     throw systemError(error, what, 'usage');
   }
-  if (length > MAX_YAML_BYTES) {
+  if (bytes.length > MAX_YAML_BYTES) {
     throw new ScorelineError('usage', `${what}: it is larger than ${MAX_YAML_BYTES} bytes`);
   }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     throw new ScorelineError('usage', `${what}: it is not UTF-8 text`, { cause: error });
   }

@@ -45,9 +45,10 @@ export async function walk(root: string): Promise<Walk> {
       if (entry.name.startsWith('_') || entry.name.startsWith('.')) continue;
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory()) await visit(path);
-      else if (entry.isFile()) entries.push({ path, kind: 'file' });
       else if (entry.isSymbolicLink())
         entries.push({ path, kind: isFolderLink(join(root, path)) ? 'folder-link' : 'link' });
+      // Also a named pipe or a device: where its name is that of data, it is refused by name.
+      else entries.push({ path, kind: 'file' });
     }
   };
   await visit('');

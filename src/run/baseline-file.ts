@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
 import { canonicalJson, type Json } from '../base/hash.js';
+import { requireFile } from '../base/regular-file.js';
 import type { Statistics } from '../stats/column.js';
 import { encodeStatistics } from '../stats/encode.js';
 import { parseStatistics } from '../stats/parse.js';
@@ -78,6 +79,7 @@ export async function saveBaseline(
 /** Reads a baseline; `what` is how messages name the file. Throws `usage` when the file cannot be read, or holds none. */
 export async function readBaseline(path: string, what: string): Promise<Baseline> {
   let text: string;
+  await requireFile(path, what, 'usage');
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {

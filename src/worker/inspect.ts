@@ -4,6 +4,7 @@ import { type Database, duckdbError, quotePath } from '../base/duckdb.js';
 import { shown, systemError } from '../base/errors.js';
 import { grouped } from '../base/grouped.js';
 import { readOnnxFile } from '../base/onnx-file.js';
+import { requireFile } from '../base/regular-file.js';
 import { proposeBinding } from '../plan/proposal.js';
 import { type ModelFacts, shapeText } from '../plan/signature.js';
 import { describeModel, type ModelTools, shownModel } from './describe.js';
@@ -15,6 +16,7 @@ export async function inspectPath(
   tools: ModelTools,
   path: string,
 ): Promise<Inspection> {
+  await requireFile(path, shown(path), 'input');
   if (/\.(?:csv|tsv)(?:\.gz|\.zst)?$/i.test(path)) {
     const { inspectCsv } = await import('./inspect-csv.js');
     return inspectCsv(path);
