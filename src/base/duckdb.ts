@@ -20,7 +20,7 @@ import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './e
 const require = createRequire(import.meta.url);
 const duckdb: typeof import('@duckdb/node-api') = require('@duckdb/node-api');
 const bindings: typeof import('@duckdb/node-bindings') = require('@duckdb/node-bindings');
-const { ARRAY } = duckdb;
+const { ARRAY, ResultReturnType } = duckdb;
 
 /** The DuckDB type of each element type. */
 const TYPES: Readonly<Record<ElementType, DuckDBType>> = {
@@ -94,7 +94,7 @@ export interface DatabaseOptions {
   readonly threads?: number;
 }
 
-/** One DuckDB instance with one connection. The opener closes it. */
+/** One DuckDB instance: a connection for statements, and one more for each result that is streamed. The opener closes it. */
 export class Database {
   private readonly instance: DuckDBInstance;
   private readonly connection: DuckDBConnection;
@@ -122,10 +122,11 @@ export class Database {
       .map((folder) => (folder.endsWith('/') ? folder : `${folder}/`))
       .flatMap((folder) => [quoteText(folder), quotePath(folder)])
       .join(', ');
+    // Global: every connection of the instance has them.
     for (const statement of [
-      "SET TimeZone = 'UTC'",
-      "SET default_null_order = 'nulls_last'",
-      "SET default_collation = ''",
+      "SET GLOBAL TimeZone = 'UTC'",
+      "SET GLOBAL default_null_order = 'nulls_last'",
+      "SET GLOBAL default_collation = ''",
       `SET allowed_directories = [${folders}]`,
       'SET enable_external_access = false',
       'SET lock_configuration = true',
@@ -148,7 +149,8 @@ export class Database {
 
   /**
    * The rows of a query, chunk by chunk, in order. `whole` computes all of them before the first: faster, for results
-   * that memory holds easily; without it memory stays bounded.
+   * that memory holds easily; without it memory stays bounded. Other statements may run between two chunks. The query cannot see
+   * temporary tables. Throws when DuckDB ends the rows early.
    */
   async *chunks(sql: string, whole: boolean): AsyncGenerator<Chunk, void, undefined> {
     if (whole) {
@@ -156,11 +158,20 @@ export class Database {
       for (let i = 0; i < result.chunkCount; i++) yield chunkOf(result.getChunk(i));
       return;
     }
-    const result = await this.connection.stream(sql);
-    for (;;) {
-      const chunk = await result.fetchChunk();
-      if (chunk === null || chunk.rowCount === 0) return;
-      yield chunkOf(chunk);
+    // The next statement on a connection (an appender's flush too) ends what is streamed from it, as if there were no more rows.
+    const connection = await this.instance.connect();
+    try {
+      const result = await connection.stream(sql);
+      for (;;) {
+        const chunk = await result.fetchChunk();
+        if (chunk === null || chunk.rowCount === 0) {
+          if (result.returnType === ResultReturnType.INVALID) await throwReason(connection, sql);
+          return;
+        }
+        yield chunkOf(chunk);
+      }
+    } finally {
+      connection.closeSync();
     }
   }
 
@@ -174,6 +185,15 @@ export class Database {
     this.connection.closeSync();
     this.instance.closeSync();
   }
+}
+
+/**
+ * Throws the error that ended the rows of a query. The binding hands out no error of a streamed result, which ends like one that
+ * is complete: so the query runs once more, reduced to one row.
+ */
+async function throwReason(connection: DuckDBConnection, sql: string): Promise<never> {
+  await connection.run(`SELECT max(hash(COLUMNS(*))) FROM (${sql})`);
+  throw new ScorelineError('environment', 'DuckDB ended a query before its last row; run again');
 }
 
 function chunkOf(chunk: DuckDBDataChunk): Chunk {

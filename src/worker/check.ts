@@ -207,7 +207,7 @@ async function join(
   const values = pairs.map((_, i) => `, e.e${i}, s.s${i}`).join('');
   const flags = order.lossy.map((_, i) => `, coalesce(s.lossy${i}, false) AS lossy${i}`).join('');
   await database.run(
-    `CREATE OR REPLACE TEMP TABLE joined AS
+    `CREATE OR REPLACE TABLE joined AS
      SELECT CAST(coalesce(e.k, s.k) AS VARCHAR) AS key, coalesce(e.u, s.u) AS unit, e.k IS NOT NULL AS was, s.k IS NOT NULL AS is_now,
        e.r AS before, s.r AS now, e.k IS NOT NULL AND s.k IS NOT NULL AND e.r IS NULL AND s.r IS NULL AS paired${values}${flags}
      FROM (${sides.e}) e FULL JOIN (${sides.s}) s ON e.k = s.k AND e.u = s.u

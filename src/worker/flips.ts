@@ -26,7 +26,7 @@ export async function compareByKey(database: Database, order: FlipsOrder): Promi
     const keysOnly = { before: select(sides.before, []), now: select(sides.now, []) };
     const inStep = await areInStep(database, keysOnly.before, keysOnly.now);
     await database.run(
-      `CREATE OR REPLACE TEMP TABLE joined AS
+      `CREATE OR REPLACE TABLE joined AS
        SELECT coalesce(b.key, n.key) AS key, b.key IS NOT NULL AS was, n.key IS NOT NULL AS is_now
          ${compared.map((_, i) => `, b.c${i} AS b${i}, n.c${i} AS n${i}`).join('')}
        FROM (${select(sides.before, compared)}) b
