@@ -321,15 +321,25 @@ export function textsAt(
   const data = childOf(batch, index);
   const isList = arrow.DataType.isFixedSizeList(data.type);
   const width = isList ? (data.type as { listSize: number }).listSize : 1;
-  const vector = new arrow.Vector([isList ? data.children[0]! : data]);
+  const textAt = textsOf(isList ? data.children[0]! : data);
   const texts: (string | null)[] = [];
   for (let i = 0; i < rows.length; i++) {
-    for (let at = 0; at < width; at++) texts.push(vector.get(rows[i]! * width + at));
+    for (let at = 0; at < width; at++) texts.push(textAt(rows[i]! * width + at));
   }
   return { texts, width };
 }
 
 function valuesOf(data: Data, element: ElementType): Column['values'] {
   if (element !== 'utf8') return data.values as TypedArray;
-  return Array.from(new arrow.Vector([data]), (text) => text as string | null);
+  const textAt = textsOf(data);
+  return Array.from({ length: data.length }, (_, at) => textAt(at));
+}
+
+/** Decodes the texts of a column by their place; Arrow's own decoder drops a U+FEFF that a text begins with. */
+function textsOf(data: Data): (at: number) => string | null {
+  const { values, valueOffsets } = data as Data<Utf8>;
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  const validity = data.nullCount > 0 ? data.nullBitmap : undefined;
+  return (at) =>
+    isValid(validity, at) ? bytes.toString('utf8', valueOffsets[at]!, valueOffsets[at + 1]!) : null;
 }

@@ -17,6 +17,8 @@ const TASK_FILES = 512;
 
 /** Changes whenever equal inputs would give other scores: it is part of every score key. */
 const SCORING_FORMAT = 3;
+/** The same, for models that take text: with NUL it was cut off there before 2, and lost a U+FEFF that it began with. */
+const TEXTS_FORMAT = 2;
 /** Changes whenever equal scores would be published as other bytes: it is part of every part key. */
 const PART_FORMAT = 1;
 
@@ -134,6 +136,7 @@ export function scoringKeyPart(config: ScoringConfig): Json {
       rank,
       columns,
       ...(list === undefined ? {} : { list }),
+      ...(element === 'utf8' ? { texts: TEXTS_FORMAT } : {}),
     })),
     outputs: config.outputs,
     nonFinite: config.nonFinite,

@@ -175,6 +175,7 @@ export function toFeatures(
     const { column, lossy } = convert(fetched, feature, rows, arena);
     const lost = lossy + lostInSql(source, fetched, column, feature, rows);
     if (lost > 0) lossyCasts.set(feature.column, (lossyCasts.get(feature.column) ?? 0) + lost);
+    eachWithNul(column, (row) => blame(row, 'nul_in_text', feature));
     const reason = feature.nullsFailed ? 'cast_failed' : 'null_value';
     return withoutNulls(column, rows, feature, (row) => blame(row, reason, feature));
   });
@@ -190,6 +191,15 @@ export function toFeatures(
 
 function eachTrue(flags: Column, rows: number, visit: (row: number) => void): void {
   for (let row = 0; row < rows; row++) if (flags.values[row] === 1) visit(row);
+}
+
+/** Visits the rows with a text that contains NUL: the binding of ONNX Runtime hands on what stands before it. */
+function eachWithNul({ values, list }: Column, visit: (row: number) => void): void {
+  if (!Array.isArray(values)) return;
+  const width = list?.width ?? 1;
+  for (let at = 0; at < values.length; at++) {
+    if (values[at]?.includes('\0')) visit(Math.floor(at / width));
+  }
 }
 
 /** How many values SQL has changed, but for those whose conversion was counted as lossy too. */

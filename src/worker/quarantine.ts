@@ -4,6 +4,7 @@
 export type QuarantineReason =
   | 'null_value'
   | 'cast_failed'
+  | 'nul_in_text'
   | 'wrong_length'
   | 'model_failed'
   | 'model_crashed'
@@ -31,6 +32,7 @@ export function messageOfRow({ reason, detail }: Pick<BadRow, 'reason' | 'detail
 export const QUARANTINE_MESSAGES: Readonly<Record<QuarantineReason, string>> = {
   null_value: 'the column is null and the model input cannot hold a missing value',
   cast_failed: 'the value cannot be converted to the type that the job or the model asks for',
+  nul_in_text: 'the text contains a NUL character, at which the model would see it end',
   wrong_length: 'the list has another number of elements than the model input takes a row',
   model_failed: 'the model fails on this row, also when it is alone',
   model_crashed: 'the model ends the process that runs it on this row, also when it is alone',
