@@ -20,6 +20,7 @@ const ORDER = `
   base/duckdb.ts
   base/columns.ts
   base/protobuf.ts
+  base/onnx-random.ts
   base/onnx-file.ts
   base/onnx-graph.ts
   base/onnx-part.ts

@@ -10,6 +10,7 @@
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
 import { errnoOf, ScorelineError, shown, systemError } from './errors.js';
+import { RandomOperators } from './onnx-random.js';
 import { Cursor, Malformed } from './protobuf.js';
 
 /** An input or output of a graph as the model declares it. */
@@ -41,6 +42,8 @@ export interface OnnxFile {
   readonly initializers: readonly string[];
   /** Operators by first appearance, those of subgraphs and of the bodies of functions included. */
   readonly ops: readonly { readonly domain: string; readonly op: string; readonly count: number }[];
+  /** Those that draw random numbers; of some with the mode in which they do. */
+  readonly random: readonly string[];
   /** The model's own functions, as 'domain::name', or 'name' without a domain. */
   readonly functions: readonly string[];
   /** The distinct locations of external data, by first appearance; not checked: see `externalDataFiles`. */
@@ -51,6 +54,7 @@ export interface OnnxFile {
 interface Reading {
   readonly cursor: Cursor;
   readonly ops: Map<string, { domain: string; op: string; count: number }>;
+  readonly random: RandomOperators;
   readonly locations: Set<string>;
 }
 
@@ -72,7 +76,12 @@ function emptyGraph(): Graph {
 // Each function from here to `readShape` reads the message of onnx.proto3 that it is named for, up to `end`.
 
 function readModel(cursor: Cursor, end: number): OnnxFile {
-  const r: Reading = { cursor, ops: new Map(), locations: new Set() };
+  const r: Reading = {
+    cursor,
+    ops: new Map(),
+    random: new RandomOperators(),
+    locations: new Set(),
+  };
   const graph = emptyGraph();
   const opsets: { domain: string; version: number }[] = [];
   const metadata: Record<string, string> = Object.create(null);
@@ -109,6 +118,7 @@ function readModel(cursor: Cursor, end: number): OnnxFile {
     outputs: graph.outputs.map((output) => ({ ...output, optional: false })),
     initializers: graph.initializers,
     ops: [...r.ops.values()],
+    random: r.random.finish(),
     functions,
     externalData: [...r.locations],
   };
@@ -140,7 +150,11 @@ function readGraph(r: Reading, end: number, graph: Graph = emptyGraph()): void {
   r.cursor.message(end, {
     bytes: {
       1: (e) => readNode(r, e),
-      5: (e) => graph.initializers.push(readTensor(r, e)),
+      5: (e) => {
+        const { name, isFalse } = readTensor(r, e);
+        graph.initializers.push(name);
+        r.random.constant(name, isFalse);
+      },
       11: (e) => graph.inputs.push(readValueInfo(r.cursor, e)),
       12: (e) => graph.outputs.push(readValueInfo(r.cursor, e)),
       15: (e) => graph.initializers.push(readSparseTensor(r, e)),
@@ -149,9 +163,16 @@ function readGraph(r: Reading, end: number, graph: Graph = emptyGraph()): void {
 }
 
 function readNode(r: Reading, end: number): void {
+  const inputs: string[] = [];
+  const outputs: string[] = [];
+  const attributes: Attribute[] = [];
   const { texts } = r.cursor.message(end, {
     texts: [4, 7],
-    bytes: { 5: (e) => readAttribute(r, e) },
+    bytes: {
+      1: (e) => inputs.push(r.cursor.text(e)),
+      2: (e) => outputs.push(r.cursor.text(e)),
+      5: (e) => attributes.push(readAttribute(r, e)),
+    },
   });
   const domain = domainOf(texts[7]);
   const op = texts[4] ?? '';
@@ -159,10 +180,22 @@ function readNode(r: Reading, end: number): void {
   const found = r.ops.get(key) ?? { domain, op, count: 0 };
   found.count++;
   r.ops.set(key, found);
+  const hasSeed = attributes.some(({ name }) => name === 'seed');
+  r.random.add({ op: domain === '' ? op : `${domain}.${op}`, inputs, hasSeed });
+  if (op === 'Constant') r.random.constant(outputs[0] ?? '', attributes[0]?.isFalse === true);
 }
 
-function readAttribute(r: Reading, end: number): void {
-  const tensor = (e: number): unknown => readTensor(r, e);
+/** An attribute: its name, and whether it is a tensor that holds nothing but false. */
+interface Attribute {
+  readonly name: string;
+  readonly isFalse: boolean;
+}
+
+function readAttribute(r: Reading, end: number): Attribute {
+  let isFalse = false;
+  const tensor = (e: number): void => {
+    isFalse = readTensor(r, e).isFalse;
+  };
   const sparse = (e: number): unknown => readSparseTensor(r, e);
   const graph = (e: number): void => readGraph(r, e);
   const bytes = {
@@ -173,13 +206,14 @@ function readAttribute(r: Reading, end: number): void {
     22: once(sparse),
     23: sparse,
   };
-  r.cursor.message(end, { bytes });
+  const { texts } = r.cursor.message(end, { texts: [1], bytes });
+  return { name: texts[1] ?? '', isFalse };
 }
 
 function readSparseTensor(r: Reading, end: number): string {
   const names: string[] = [];
   const bytes = {
-    1: once((e) => names.push(readTensor(r, e))),
+    1: once((e) => names.push(readTensor(r, e).name)),
     2: once((e) => readTensor(r, e)),
   };
   r.cursor.message(end, { bytes });
@@ -201,19 +235,27 @@ function once(read: (end: number) => unknown): (end: number) => void {
 
 /** TensorProto.DataLocation. */
 const EXTERNAL = 1n;
+/** TensorProto.DataType. */
+const BOOL = 9n;
 
-function readTensor(r: Reading, end: number): string {
+function readTensor(r: Reading, end: number): Attribute {
   const entries: { key: string; value: string }[] = [];
+  let bits: string | undefined;
+  // One truth value is a byte, packed or raw.
+  const bit = (e: number): void => {
+    if (e === r.cursor.position + 1) bits = r.cursor.text(e);
+  };
   const { texts, ints } = r.cursor.message(end, {
     texts: [8],
-    ints: [14],
-    bytes: { 13: (e) => entries.push(readEntry(r.cursor, e)) },
+    ints: [2, 5, 14],
+    bytes: { 5: bit, 9: bit, 13: (e) => entries.push(readEntry(r.cursor, e)) },
   });
   // data_location decides, not whether there are entries: ONNX Runtime and Python's onnx do the same.
   if (BigInt.asIntN(32, ints[14] ?? 0n) === EXTERNAL) {
     for (const { key, value } of entries) if (key === 'location') r.locations.add(value);
   }
-  return texts[8] ?? '';
+  const isFalse = ints[2] === BOOL && (ints[5] === 0n || bits === '\0');
+  return { name: texts[8] ?? '', isFalse };
 }
 
 function readValueInfo(cursor: Cursor, end: number): Value {

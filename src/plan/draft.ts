@@ -162,6 +162,7 @@ function fits({ model, columns }: DraftFacts, features: JobFeatures): boolean {
         features,
         columns: [],
         shownAs: '',
+        allowRandom: true,
         listColumns: new Set(lists.map(({ name }) => name)),
       },
     );

@@ -103,6 +103,10 @@ export const jobFileSchema = section({
       .toLowerCase()
       .optional()
       .describe('The SHA-256 that the model file must have.'),
+    allow_random: z
+      .boolean({ error: 'true or false' })
+      .default(false)
+      .describe('Whether the model may draw random numbers: its scores are others each time.'),
   }).describe('What scores.'),
   features: z
     .union(

@@ -52,7 +52,12 @@ export interface Job {
     /** How CSV files are written; undefined where the job does not say, which means RFC 4180 with a header. */
     readonly csv: CsvDialect | undefined;
   };
-  readonly model: { readonly path: string; readonly sha256: string | undefined };
+  readonly model: {
+    readonly path: string;
+    readonly sha256: string | undefined;
+    /** Whether it may draw random numbers. */
+    readonly allowRandom: boolean;
+  };
   readonly features: JobFeatures;
   readonly output: {
     readonly path: string;
@@ -399,7 +404,11 @@ function toJob(
         null: input.csv.null,
       },
     },
-    model: { path: resolve(baseDir, model.path), sha256: model.sha256 },
+    model: {
+      path: resolve(baseDir, model.path),
+      sha256: model.sha256,
+      allowRandom: model.allow_random,
+    },
     features: featuresOf(checked.features),
     output: {
       path: resolve(baseDir, output.path),

@@ -28,6 +28,8 @@ export interface ModelFacts {
   /** Inputs that the model has a default for: ONNX Runtime's Node binding cannot feed them. */
   readonly defaults?: readonly string[];
   readonly outputs: readonly OutputFacts[];
+  /** The operators that draw random numbers. */
+  readonly random: readonly string[];
   /** Whether the graph only holds operators whose rows are cheap and independent (trees, linear models …). */
   readonly rowwise: boolean;
   /** What scoreline's own engine for tree ensembles can do with it, or why nothing. */
@@ -79,6 +81,8 @@ export interface BindingRequest {
   readonly columns: readonly JobColumn[];
   /** Names the model in messages. */
   readonly shownAs: string;
+  /** Whether the model may draw random numbers. */
+  readonly allowRandom: boolean;
   /** The columns that hold lists, in any file. */
   readonly listColumns?: ReadonlySet<string>;
 }
@@ -86,6 +90,12 @@ export interface BindingRequest {
 /** Binds columns to a model's inputs and outputs. Throws `model` with every mismatch, one a line. */
 export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   const problems: string[] = [];
+  if (model.random.length > 0 && !request.allowRandom) {
+    problems.push(
+      `draws random numbers (${model.random.map((name) => shown(name)).join(', ')}), so that its scores are others each time; ` +
+        'export it for inference, or set model.allow_random: true',
+    );
+  }
   const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
   const ofOutputs: string[] = [];

@@ -19,7 +19,7 @@ import type { Output } from './store.js';
 import { deathAsError, lackedMemory, WorkerDied, wasKilled } from './worker-died.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 6;
+const CACHE_FORMAT = 7;
 
 interface CachedFile {
   readonly stamp: string;

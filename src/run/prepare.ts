@@ -123,6 +123,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     features: job.features,
     columns: job.output.columns,
     shownAs: shownModel,
+    allowRandom: job.model.allowRandom,
     listColumns: listColumns(facts),
   });
   refuseTwins(

@@ -179,6 +179,9 @@ interface Outcome {
   readonly different: DifferentFile[];
 }
 
+/** Why nothing is scored again. */
+const DRAWN = 'model.allow_random: its scores are those of one draw, and cannot be made again';
+
 /** Scores the wanted tasks of the units that a job, as it was kept, would publish just as they are. */
 async function rescoreWith(
   { text, root }: KeptJob,
@@ -196,6 +199,10 @@ async function rescoreWith(
   try {
     const kept = keptSchema.parse(JSON.parse(text));
     const job = jobFromObject(kept.job, kept);
+    if (job.model.allowRandom) {
+      for (const unit of wanted.keys()) outcome.reasons.set(unit, DRAWN);
+      return outcome;
+    }
     const openPool = (): Pool => {
       pool ??= openWorkers({
         job,

@@ -321,6 +321,11 @@ async function scoreAndPublish(
       'rows of this model depend on their neighbours in the batch: scores hold for this batch size alone',
     );
   }
+  if (job.model.allowRandom) {
+    progress.notes.push(
+      'model.allow_random: the scores are those of one draw, and cannot be made again',
+    );
+  }
   // Also where all was scored before: whoever did that may not have come so far.
   if (job.sampleRows > 0 && scored.parts.size > 0) {
     const { model, shownModel } = prepared;

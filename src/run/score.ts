@@ -209,7 +209,11 @@ export async function scoreMissing(
   const scoreAll = (tasks: readonly Task[], probe: Task | undefined): Promise<void>[] =>
     tasks.map((task) =>
       inTurn(() =>
-        scoreTask(task, prepared, tools, { ...once, engine, probeBatch: task === probe }),
+        scoreTask(task, prepared, tools, {
+          ...once,
+          engine,
+          probeBatch: task === probe && !prepared.job.model.allowRandom,
+        }),
       )
         .then((result) => {
           parts.set(keyOf(task), { part: result.part, inputs: [...result.inputs] });

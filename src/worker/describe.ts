@@ -52,6 +52,7 @@ export async function describeModel(
       )
       .map(({ name }) => name),
     outputs: await trial(session, ask.columns, onTrial),
+    random: file.random,
     rowwise: isRowwise(file),
     trees: describeTrees(await openTrees(ask.path)),
   };

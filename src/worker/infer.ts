@@ -86,6 +86,23 @@ export async function dependsOnBatch(
   });
 }
 
+/** Whether the model says something else of a batch a second time: it draws random numbers, whatever its operators are. */
+export async function differsAgain(
+  options: InferenceOptions,
+  features: FeatureBatch,
+  rows: number,
+  scored: ScoredBatch,
+): Promise<boolean> {
+  if (options.trees !== undefined || scored.outputs.size === 0) return false;
+  // The rows that were copies of others before.
+  const bad = scored.bad.filter(({ reason }) => reason !== 'non_finite_score');
+  const feeds = feedsOf(options, features, rows, new Set(bad.map(({ row }) => row)));
+  const again = await runModel(options, feeds, options.fixedBatch ?? rows, rows);
+  return [...again].some(
+    ([name, { values }]) => !sameBits(values, scored.outputs.get(name)!.values, values.length),
+  );
+}
+
 function sameBits(a: OutputColumn['values'], b: OutputColumn['values'], length: number): boolean {
   for (let i = 0; i < length; i++) if (!Object.is(a[i], b[i])) return false;
   return true;

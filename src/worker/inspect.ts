@@ -135,6 +135,9 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
     ...file.ops.map(
       ({ domain, op, count }) => `  ${shown(domain === '' ? op : `${domain}.${op}`)} × ${count}`,
     ),
+    ...(file.random.length > 0
+      ? ['', `draws random numbers: ${file.random.map((name) => shown(name)).join(', ')}`]
+      : []),
     ...(file.externalData.length > 0
       ? ['', `external data: ${file.externalData.map((name) => shown(name)).join(', ')}`]
       : []),
@@ -166,6 +169,7 @@ async function inspectModel(tools: ModelTools, path: string): Promise<Inspection
       jobFile: proposal.join('\n'),
       outputs: facts.outputs,
       operators: file.ops,
+      random: file.random,
       externalData: file.externalData,
       metadata: Object.fromEntries(metadata),
     },

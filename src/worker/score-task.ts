@@ -4,7 +4,7 @@ import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { createSubfolder, removeLeftover } from '../base/files.js';
 import { encodeScored } from '../explain/sample-file.js';
 import type { ScoresRecord } from '../plan/ledger.js';
-import { dependsOnBatch, inferBatch } from './infer.js';
+import { dependsOnBatch, differsAgain, inferBatch } from './infer.js';
 import type { InferenceOptions } from './model-run.js';
 import { ledgersOf, putInStore, writePart } from './part.js';
 import type { TaskOrder, TaskResult } from './protocol.js';
@@ -94,6 +94,10 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
       place: (row) => placeText(order, taskRow(batch, row)),
     });
     if (order.probeBatch && batch.rowStart === 0) {
+      // Another device may add up in another order each time, which changes last bits.
+      const { device, shownAs } = order.model;
+      if (device === 'cpu' && (await differsAgain(inference, features, batch.rows, scored)))
+        throw new ScorelineError('model', `model ${shownAs}: ${DIFFERS_AGAIN}`);
       batchDependent = await dependsOnBatch(inference, features, batch.rows, scored);
     }
     anyScored ||= scored.bad.length < batch.rows;
@@ -133,6 +137,9 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
     sampled: sampled?.places,
   };
 }
+
+const DIFFERS_AGAIN =
+  'gives other scores for the same rows a second time: it draws random numbers; export it for inference, or set model.allow_random: true';
 
 function countReasons(bad: readonly BadRow[]): Map<string, number> {
   const reasons = new Map<string, number>();

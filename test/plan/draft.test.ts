@@ -24,6 +24,7 @@ function model(inputs: readonly TensorSpec[], outputs: readonly string[] = ['sco
     deviceNote: undefined,
     inputs,
     outputs: outputs.map((name) => ({ name, element: 'float32', width: 1, problem: undefined })),
+    random: [],
     rowwise: true,
     trees: { why: 'none' },
   };

@@ -41,6 +41,7 @@ function paste(
     deviceNote: undefined,
     inputs,
     outputs,
+    random: [],
     rowwise: true,
     trees: { why: 'none' },
   };
@@ -48,6 +49,7 @@ function paste(
     features: job.features,
     columns: job.output.columns,
     shownAs: 'm',
+    allowRandom: false,
     listColumns: new Set(
       inputs.some(({ shape }) => shape.length > 2 || Number(shape[1] ?? 1) > 1) ? names : [],
     ),

@@ -44,10 +44,17 @@ function bind(
     deviceNote: undefined,
     inputs,
     outputs,
+    random: [],
     rowwise: true,
     trees: { why: 'none' },
   };
-  return bindModel(model, { features, columns, shownAs: 'm.onnx', listColumns });
+  return bindModel(model, {
+    features,
+    columns,
+    shownAs: 'm.onnx',
+    allowRandom: false,
+    listColumns,
+  });
 }
 
 /** The problems of a binding, without the model's name. */

@@ -66,7 +66,9 @@ async function loadFor(file: string, options: CheckCommandOptions): Promise<Job>
   const { loadJob } = await import('../../index.js');
   const job = await loadJob(file, overridesOf(options));
   const { model } = options;
-  return model === undefined ? job : { ...job, model: { path: resolve(model), sha256: undefined } };
+  return model === undefined
+    ? job
+    : { ...job, model: { ...job.model, path: resolve(model), sha256: undefined } };
 }
 
 /** The options that a fixture keeps, and that say nothing when it is compared. */
