@@ -17,6 +17,7 @@ export { githubLines } from './report/check-ci.js';
 export { type ComparisonReport, comparisonCells, comparisonLines } from './report/comparison.js';
 export { explanationLines } from './report/explanation.js';
 export type { Explanation } from './report/explanation-schema.js';
+export type { FailureNotes } from './report/next-steps.js';
 export {
   type ActReport,
   actLines,
@@ -24,6 +25,7 @@ export {
   type RunReport,
   reportLines,
 } from './report/report.js';
+export { type StatusReport, statusLines } from './report/status.js';
 export { type SavedBaseline, saveBaseline } from './run/baseline-file.js';
 export { baselineFrom } from './run/baseline-from.js';
 export { check, recordFixture } from './run/check.js';
@@ -42,7 +44,7 @@ export {
 } from './run/init.js';
 export { type Diagnosis, diagnose, inspectFile } from './run/inspect.js';
 export { checkMetricsPath, type EndedRun, writeMetrics } from './run/metrics.js';
-export { pagePath } from './run/page.js';
+export { notesOnFailure, pagePath } from './run/page.js';
 export { type PlannedUnit, type PlanReport, planJob } from './run/plan-job.js';
 export { type DifferentFile, type Rescored, type RescoreOptions, rescore } from './run/rescore.js';
 export { revert } from './run/revert.js';
@@ -50,6 +52,7 @@ export { RunFailed, type RunOptions, runJob } from './run/run.js';
 export type { ScoreEvent } from './run/score.js';
 export { currentPath } from './run/snapshot.js';
 export { discardStaged, publishStaged } from './run/staged.js';
+export { statusOf } from './run/status.js';
 export { Output } from './run/store.js';
 export { writeTrend } from './run/trend.js';
 export { type Damage, type Verification, type VerifyOptions, verify } from './run/verify.js';

@@ -100,6 +100,8 @@ const ORDER = `
   explain/sentence.ts
 
   report/report.ts
+  report/next-steps.ts
+  report/status.ts
   report/explanation-schema.ts
   report/explanation.ts
   report/quality-schema.ts
@@ -220,6 +222,7 @@ const ORDER = `
   run/metrics.ts
   run/rescore.ts
   run/page.ts
+  run/status.ts
   run/trend.ts
   run/compare.ts
   run/fixture-file.ts
@@ -264,6 +267,7 @@ const ORDER = `
   cli/commands/runs.ts
   cli/commands/schema.ts
   cli/commands/score.ts
+  cli/commands/status.ts
   cli/commands/verify.ts
   cli/main.ts
 `

@@ -1,6 +1,6 @@
 /** A random sequence of commands on one output: each step is compared with what a simple model of it says. */
 import { chmodSync, existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { expect } from 'vitest';
 import type { RunReport } from '../src/report/report.js';
 import type { PlanReport } from '../src/run/plan-job.js';
@@ -161,13 +161,18 @@ export class Sequence {
       expect(outcomes, 'outcome').toContain(report?.outcome);
       expect(report?.snapshot).toBe(model.latest?.number ?? null);
       if (changed) model.collect(model.keepSnapshots);
+      model.replaceStaged(publication);
       const all = model.latest?.units.size === publication.units.size;
       if (exit === 0 && all && kind.only === undefined && this.random.next() < 0.25)
         await this.compareFresh();
     } else if (report?.outcome === 'staged' && publication !== undefined) {
       const gates = report.verdict === 'fail';
       const { exit: _exit, ...content } = publication;
-      model.staged.set(report.runId, { ...content, base: model.latest, gates });
+      // What an earlier run has staged just so is not staged once more.
+      const kept = basename(report.staged ?? '');
+      if (kept === report.runId) model.staged.set(kept, { ...content, base: model.latest, gates });
+      expect([...model.staged.keys()]).toContain(kept);
+      model.replaceStaged(publication, kept);
     } else expect(report?.outcome ?? 'failed').toBe('failed');
   }
 

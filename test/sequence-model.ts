@@ -221,6 +221,15 @@ export class Model {
     return { codes: codes.size > 0 ? codes : new Set([publication.exit]), publication };
   }
 
+  /** Drops what earlier runs staged of partitions that a run covers, but for what it has `kept`. */
+  replaceStaged({ units, removals }: Publication, kept?: string): void {
+    const covers = (unit: string): boolean => units.has(unit) || removals.includes(unit);
+    for (const [runId, staged] of this.staged) {
+      const all = [...staged.units.keys(), ...staged.removals];
+      if (runId !== kept && all.every(covers)) this.staged.delete(runId);
+    }
+  }
+
   /** What of a publication was reverted. */
   heldOf({ units, removals }: Pick<Publication, 'units' | 'removals'>): readonly Held[] {
     return (this.latest?.held ?? []).filter(({ unit, identity }) =>

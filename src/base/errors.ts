@@ -241,3 +241,8 @@ function editDistance(a: string, b: string): number {
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected ${String(value)}`);
 }
+
+/** A word as it is typed in a shell. */
+export function shellWord(text: string): string {
+  return /^[\w./,:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -19,7 +19,12 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   score: ["score model.onnx 'data/**/*.parquet' -o out/scores --features day,hour"],
   inspect: ['inspect model.onnx', 'inspect data/month=1/flights.parquet', 'inspect data.csv'],
   current: ['current out/flights'],
-  runs: ['runs out/flights', 'runs out/flights --html'],
+  status: ['status out/flights', 'status out/flights --json'],
+  runs: [
+    'runs out/flights --last 10',
+    'runs out/flights --since 2013-06-01 --failed',
+    'runs out/flights --html',
+  ],
   report: ['report out/flights', 'report out/flights --open'],
   publish: [
     "publish out/flights 20130601T020000.123Z-k3f9 --because 'a strike' --exception",

@@ -19,6 +19,7 @@ import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
+import { addStatus } from './commands/status.js';
 import { addVerify } from './commands/verify.js';
 import { withHelp } from './help.js';
 import { Terminal } from './terminal.js';
@@ -31,6 +32,7 @@ const COMMANDS = [
   addScore,
   addInspect,
   addCurrent,
+  addStatus,
   addRuns,
   addReport,
   addPublish,

@@ -61,6 +61,14 @@ export async function runAndReport(
         await print(terminal, error.report);
       return error.cause;
     },
+    notes: async () => {
+      // In a mail and a log nobody sees which job it was; at a terminal the error alone is read.
+      const isStaged = run !== undefined && run.staged !== null;
+      const isUnattended = options.quiet === true || options.logFormat === 'json';
+      if (job === undefined || !(isStaged || isUnattended)) return undefined;
+      const { notesOnFailure } = await import('../index.js');
+      return notesOnFailure(job, run);
+    },
     after: async (exit, terminal) => {
       // Where the command or the job file is wrong there was no run to tell of.
       if (metrics === undefined || job === undefined || exit === 2) return exit;

@@ -1,5 +1,6 @@
 /** What the commands print, and where: results to stdout, all else to stderr. */
 import { exitCodeOf, messageOf, shown } from '../base/errors.js';
+import type { FailureNotes } from '../index.js';
 import {
   NO_PROGRESS,
   type Progress,
@@ -65,17 +66,22 @@ export class Terminal {
     else this.toStderr(`${message}\n`);
   }
 
-  /** An error: its lines; its causes under --verbose, and always for a bug. Returns the exit code. */
-  fail(error: unknown): number {
+  /**
+   * An error: its lines, and those of `notes`; its causes under --verbose, and always for a bug. In a log it is one line, with the
+   * fields of `notes`. Returns the exit code.
+   */
+  fail(error: unknown, notes?: FailureNotes): number {
     const exit = exitCodeOf(error);
     const message = messageOf(error);
     if (this.log !== undefined) {
-      this.log('error', { exit, stack: exit === 1 ? stackOf(error) : undefined }, message);
+      const stack = exit === 1 ? stackOf(error) : undefined;
+      this.log('error', { exit, stack, ...notes?.fields }, message);
       return exit;
     }
     const bug = exit === 1;
     for (const line of message.split('\n'))
       this.toStderr(`scoreline: ${bug ? 'bug: ' : ''}${line}\n`);
+    for (const line of notes?.lines ?? []) this.toStderr(`scoreline: ${line}\n`);
     if (bug || this.options.verbose === true) {
       for (let cause = bug ? error : causeOf(error); cause !== undefined; cause = causeOf(cause)) {
         const text = stackOf(cause) ?? messageOf(cause);

@@ -1,6 +1,6 @@
 /** Runs jobs for a command: shows the progress and obeys signals. */
 import { shown } from '../base/errors.js';
-import type { RunOptions } from '../index.js';
+import type { FailureNotes, RunOptions } from '../index.js';
 import { Terminal, type TerminalOptions } from './terminal.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -15,6 +15,8 @@ export interface RunCommand<Result> {
   readonly show: (result: Result, terminal: Terminal) => Promise<number>;
   /** Prints what there is to print of a run that failed; gives the error that the exit code follows from. */
   readonly fail: (error: unknown, terminal: Terminal) => Promise<unknown>;
+  /** What is said behind the lines of the error. */
+  readonly notes?: () => Promise<FailureNotes | undefined>;
   /** What is to do once the exit code is known, also after an interruption; it may make another of it. */
   readonly after?: (exit: number, terminal: Terminal) => Promise<number>;
 }
@@ -22,7 +24,7 @@ export interface RunCommand<Result> {
 /** Runs a job, or does something that runs one; returns the exit code. */
 export async function withRun<Result>(
   options: TerminalOptions,
-  { act, show, fail, after = async (exit) => exit }: RunCommand<Result>,
+  { act, show, fail, notes, after = async (exit) => exit }: RunCommand<Result>,
 ): Promise<number> {
   const terminal = new Terminal(options);
   await terminal.open();
@@ -61,8 +63,10 @@ export async function withRun<Result>(
     const result = await act(tools, terminal).finally(() => progress.stop());
     return await after(await show(result, terminal), terminal);
   } catch (error) {
-    if (interrupted === undefined)
-      return after(terminal.fail(await fail(error, terminal)), terminal);
+    if (interrupted === undefined) {
+      const cause = await fail(error, terminal);
+      return after(terminal.fail(cause, await notes?.()), terminal);
+    }
     terminal.sayLast('interrupted: the same command goes on where this one stopped');
     return after(interrupted, terminal);
   }

@@ -112,6 +112,8 @@ export interface RunReport {
   readonly times: RunTimes;
   /** The sum of every process's own peak. */
   readonly peakBytes: number;
+  /** What the process ends with because of this run. */
+  readonly exit: number;
   readonly error: string | null;
 }
 

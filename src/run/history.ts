@@ -1,5 +1,6 @@
 /** What became of an output: a record of each run and of each act of a person, in `runs/`. Records are only ever added, and chained. */
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { listFolder, removeLeftover } from '../base/files.js';
@@ -51,6 +52,9 @@ export function receiptOf(
   };
 }
 
+/** What became of something staged: `waits` for a person, or a later run `replaced` it. */
+export type StagedState = 'waits' | 'published' | 'discarded' | 'replaced';
+
 /** One line of the history of an output. */
 export interface HistoryEntry {
   readonly runId: string;
@@ -60,7 +64,11 @@ export interface HistoryEntry {
   /** How it ended; `unfinished` when it goes on or was killed, `damaged` when its record cannot be read. */
   readonly verdict: string;
   readonly rows: number | null;
+  readonly scored: number | null;
+  readonly quarantined: number | null;
   readonly wallMs: number | null;
+  /** When it ended: ISO 8601, UTC; null where that is not recorded. */
+  readonly ended: string | null;
   /** The snapshot that was published after it. */
   readonly snapshot: number | null;
   /** The digest of that snapshot's manifest, where this run or act made it. */
@@ -68,6 +76,10 @@ export interface HistoryEntry {
   /** What an act was about: a run that had been staged, or a snapshot. */
   readonly subject: string | null;
   readonly because: string | null;
+  /** What the data that an act published are to later runs: `exception` or `new-normal`. */
+  readonly override: string | null;
+  /** The run under whose name it staged something, and what became of that; null where it staged nothing. */
+  readonly staged: { readonly run: string; readonly state: StagedState } | null;
   /** Who, and on which machine; null in records of before that was kept. */
   readonly user: string | null;
   readonly host: string | null;
@@ -82,11 +94,16 @@ const recordSchema = z.looseObject({
   outcome: z.string(),
   snapshot: z.int().nullable().default(null),
   manifest: text,
-  ledger: z.looseObject({ rows: z.int() }).optional(),
+  path: text,
+  staged: text,
+  ledger: z
+    .looseObject({ rows: z.int(), scored: z.int().optional(), quarantined: z.int().optional() })
+    .optional(),
   times: z.looseObject({ wall: z.number() }),
   subject: text,
   because: text,
-  receipt: z.looseObject({ user: text, host: text }).optional(),
+  override: z.looseObject({ as: z.string() }).nullable().default(null),
+  receipt: z.looseObject({ user: text, host: text, ended: text }).optional(),
   error: text,
 });
 
@@ -100,6 +117,14 @@ export async function readHistory(output: Output): Promise<HistoryEntry[]> {
     const at = `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
     entries.push({ runId, at, ...(await readRecord(output, runId)) });
   }
+  return withStates(await withDrafts(entries, output), await listFolder(output.path('staged')));
+}
+
+/** Says of runs that have not ended, or were killed, what they are known to have published. */
+async function withDrafts(
+  entries: readonly HistoryEntry[],
+  output: Output,
+): Promise<readonly HistoryEntry[]> {
   if (!entries.some(isUnfinished)) return entries;
   const drafts = await draftsOf(output);
   return entries.map((entry) => {
@@ -112,6 +137,22 @@ export async function readHistory(output: Output): Promise<HistoryEntry[]> {
   });
 }
 
+/** Says of runs that staged something whether it still waits, and what became of it where it does not. */
+function withStates(entries: readonly HistoryEntry[], waiting: readonly string[]): HistoryEntry[] {
+  const decided = new Map<string | null, StagedState>();
+  for (const { command, verdict, subject } of entries) {
+    if (command === 'discard' && verdict === 'discarded') decided.set(subject, 'discarded');
+    const isPublished = verdict === 'published' || verdict === 'unchanged';
+    if (command === 'publish' && isPublished) decided.set(subject, 'published');
+  }
+  return entries.map((entry) => {
+    if (entry.staged === null) return entry;
+    const { run } = entry.staged;
+    const state = waiting.includes(run) ? 'waits' : (decided.get(run) ?? 'replaced');
+    return { ...entry, staged: { run, state } };
+  });
+}
+
 function isUnfinished({ verdict }: HistoryEntry): boolean {
   return verdict === 'unfinished';
 }
@@ -119,12 +160,19 @@ function isUnfinished({ verdict }: HistoryEntry): boolean {
 /** What a record says, as a line of the history. */
 function said(found: z.infer<typeof recordSchema>): Omit<HistoryEntry, 'runId' | 'at'> {
   const { outcome, command, snapshot, manifest, subject, because, error } = found;
-  const { ledger, times, receipt } = found;
+  const { ledger, times, receipt, override } = found;
+  // Records of earlier versions have the folder only as the path of a run that is staged.
+  const staged = found.staged ?? (outcome === 'staged' ? found.path : null);
   return {
     command,
     verdict: outcome,
     rows: ledger?.rows ?? null,
+    scored: ledger?.scored ?? null,
+    quarantined: ledger?.quarantined ?? null,
     wallMs: times.wall,
+    ended: receipt?.ended ?? null,
+    override: override?.as ?? null,
+    staged: staged === null ? null : { run: basename(staged), state: 'waits' },
     snapshot,
     manifest,
     subject,
@@ -142,11 +190,16 @@ async function readRecord(
   const nothing = {
     command: 'run',
     rows: null,
+    scored: null,
+    quarantined: null,
     wallMs: null,
+    ended: null,
     snapshot: null,
     manifest: null,
     subject: null,
     because: null,
+    override: null,
+    staged: null,
     user: null,
     host: null,
   };

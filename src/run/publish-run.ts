@@ -5,7 +5,7 @@ import { type QualityReport, reportText } from '../report/quality-schema.js';
 import { GatesFailed, type Review, type ReviewScope, review } from './gate.js';
 import { typesApart } from './published-columns.js';
 import { newsOf, type Publication, publish, type Snapshot } from './snapshot.js';
-import { stage } from './staged.js';
+import { removeReplaced, stage } from './staged.js';
 
 /** A run that ended in the staging area, or some partitions of it: `cause` is the gate's error. */
 export class Staged extends Error {
@@ -31,6 +31,8 @@ export interface PublishScope extends ReviewScope {
   readonly publishPassing: boolean;
   /** Told what was judged, each time, and how many ms it took. */
   readonly onReport: (report: QualityReport, ms: number) => void;
+  /** Told which runs had something staged that this one has replaced. */
+  readonly onReplaced: (runIds: readonly string[]) => void;
 }
 
 /**
@@ -39,6 +41,25 @@ export interface PublishScope extends ReviewScope {
  * others staged. Throws `Staged`, and what `publish` throws.
  */
 export async function publishOrStage(
+  scope: PublishScope,
+  publication: Publication,
+): Promise<Snapshot | undefined> {
+  const clear = async (kept?: string): Promise<void> => {
+    const { output, runId, temporary } = scope;
+    const covers = new Set([...publication.units.keys(), ...(publication.removals ?? [])]);
+    scope.onReplaced(await removeReplaced(output, { runId, covers, kept, temporary }));
+  };
+  try {
+    const published = await publishAll(scope, publication);
+    await clear();
+    return published;
+  } catch (error) {
+    if (error instanceof Staged) await clear(error.folder);
+    throw error;
+  }
+}
+
+async function publishAll(
   scope: PublishScope,
   publication: Publication,
 ): Promise<Snapshot | undefined> {

@@ -1,6 +1,6 @@
 /** What is known of a run while it goes on, and the report that is made of it. */
 import { setTimeout } from 'node:timers/promises';
-import { messageOf, ScorelineError } from '../base/errors.js';
+import { exitCodeOf, messageOf, ScorelineError } from '../base/errors.js';
 import { compareText, sha256 } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
 import type { Ledger } from '../plan/ledger.js';
@@ -80,7 +80,8 @@ export interface RunEnd {
   readonly path: string | undefined;
   /** Where what it did not publish is staged. */
   readonly staged?: string | undefined;
-  readonly error: string | null;
+  /** Why it failed; undefined where it did not. */
+  readonly failure: unknown;
   readonly ended: Date;
   /** The versions of the libraries that workers run; empty when none was needed. */
   readonly libraries: Readonly<Record<string, string>>;
@@ -146,7 +147,8 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     engine: scored?.engine ?? null,
     times,
     peakBytes: process.resourceUsage().maxRSS * 1024 + (progress.pool?.peakBytes ?? 0),
-    error: end.error,
+    exit: end.failure === undefined ? 0 : exitCodeOf(end.failure),
+    error: end.failure === undefined ? null : messageOf(end.failure),
   };
 }
 

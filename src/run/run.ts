@@ -105,7 +105,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       pruned: options.prune === true ? progress.vanished : [],
       snapshot,
       path: snapshot?.folder,
-      error: failure === undefined ? null : failure.message,
+      failure,
       libraries: await librariesOf(progress),
       ended: options.now(),
     });
@@ -196,7 +196,7 @@ async function failed(
     snapshot: published ?? (await latestSnapshot(output).catch(() => undefined)),
     path: isPartial ? error.published.folder : staged ? error.folder : undefined,
     staged: staged ? error.folder : undefined,
-    error: messageOf(cause),
+    failure: cause,
     libraries: await librariesOf(progress),
     ended: options.now(),
   });
@@ -352,7 +352,7 @@ async function scoreAndPublish(
         pruned: options.prune === true ? progress.vanished : [],
         snapshot: next,
         path: next.folder,
-        error: failure?.message ?? null,
+        failure,
         libraries: await librariesOf(progress),
         ended: options.now(),
       });
@@ -372,6 +372,10 @@ async function scoreAndPublish(
     ...{ output, temporary, prepared, pool, base, ledger: all, runId: progress.runId },
     elapsedMs: () => performance.now() - progress.startedMs,
     publishPassing: options.publishPassing === true,
+    onReplaced: (runIds: readonly string[]): void => {
+      if (runIds.length > 0)
+        progress.notes.push(`replaces what was staged by ${runIds.join(', ')}`);
+    },
     // Bad rows that are published already were looked at: a person may have published them.
     tooMany:
       tooMany(all) === undefined

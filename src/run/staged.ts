@@ -31,39 +31,37 @@ import {
 } from './snapshot.js';
 import type { Output } from './store.js';
 
-/** Builds what would have been published, to look at and to publish later; the folder appears whole. */
+/** What a run stages, and why. */
+export interface StageOptions {
+  readonly runId: string;
+  readonly reason: string;
+  /** The lines of the gates that failed. */
+  readonly gates?: readonly string[];
+  /** The units that it brings anew, and which of them failed. */
+  readonly judged?: readonly JudgedUnit[];
+  readonly report?: QualityReport;
+  readonly temporary: string;
+}
+
+/**
+ * Builds what would have been published, to look at and to publish later; the folder appears whole. Where an earlier run has staged
+ * the same for the same reason, and that still waits, its folder is the answer.
+ */
 export async function stage(
   output: Output,
   publication: Publication,
   base: Base | undefined,
-  options: {
-    readonly runId: string;
-    readonly reason: string;
-    /** The lines of the gates that failed. */
-    readonly gates?: readonly string[];
-    /** The units that it brings anew, and which of them failed. */
-    readonly judged?: readonly JudgedUnit[];
-    readonly report?: QualityReport;
-    readonly temporary: string;
-  },
+  options: StageOptions,
 ): Promise<string> {
   const latest = await latestSnapshot(output);
+  const manifest = merge(publication, latest);
+  const record = stagedRecord(publication, base, options);
+  const decided = decisionText(manifest, record);
+  for (const entry of await stagedEntries(output))
+    if (decisionText(entry.manifest, entry.record) === decided) return entry.folder;
   const building = join(options.temporary, 'staged');
   const holders = latest === undefined ? [] : [latest];
-  await buildSnapshot(output, merge(publication, latest), building, holders);
-  const units = [...publication.units.keys()];
-  const { removals = [] } = publication;
-  const planned = [...units, ...removals];
-  const record: StagedRecord = {
-    format: 1,
-    units,
-    ...(removals.length === 0 ? {} : { removals: [...removals] }),
-    base:
-      base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
-    ...(options.gates?.length ? { gates: [...options.gates] } : {}),
-    ...(options.judged?.length ? { judged: [...options.judged] } : {}),
-    reason: options.reason,
-  };
+  await buildSnapshot(output, manifest, building, holders);
   if (options.report !== undefined) {
     const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
     await writeFileWhole(join(building, REPORT_FILE), reportText(report));
@@ -72,6 +70,88 @@ export async function stage(
   const folder = output.path('staged', options.runId);
   await putFolderIfAbsent(building, folder);
   return folder;
+}
+
+function stagedRecord(
+  { units, removals = [] }: Publication,
+  base: Base | undefined,
+  { gates, judged, reason }: StageOptions,
+): StagedRecord {
+  const names = [...units.keys()];
+  const planned = [...names, ...removals];
+  return {
+    format: 1,
+    units: names,
+    ...(removals.length === 0 ? {} : { removals: [...removals] }),
+    base:
+      base === undefined ? null : { number: base.number, manifest: only(base.manifest, planned) },
+    ...(gates?.length ? { gates: [...gates] } : {}),
+    ...(judged?.length ? { judged: [...judged] } : {}),
+    reason,
+  };
+}
+
+/** All that a decision about staged units rests on: their content, what it takes the place of, and what failed. */
+function decisionText(manifest: Manifest, record: StagedRecord): string {
+  const { units, removals = [], base, gates = [], judged = [] } = record;
+  const contents = (of: Manifest | undefined): unknown =>
+    of === undefined ? {} : Object.fromEntries(recordsOf(of, [...units, ...removals].sort()));
+  const before = contents(base?.manifest);
+  return canonicalJson({ now: contents(only(manifest, units)), before, removals, gates, judged });
+}
+
+/** Something that is staged and waits for a person. */
+export interface StagedEntry {
+  readonly runId: string;
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly record: StagedRecord;
+}
+
+/** What is staged, the oldest first. What cannot be read is told to `onDamage`. */
+export async function stagedEntries(
+  output: Output,
+  onDamage: (runId: string, error: unknown) => void = () => undefined,
+): Promise<StagedEntry[]> {
+  const entries: StagedEntry[] = [];
+  for (const runId of await listFolder(output.path('staged'))) {
+    const folder = output.path('staged', runId);
+    try {
+      entries.push({ runId, folder, ...(await readStaged(folder)) });
+    } catch (error) {
+      // Published, discarded or replaced meanwhile: then it waits no longer.
+      if ((await listFolder(output.path('staged'))).includes(runId)) onDamage(runId, error);
+    }
+  }
+  return entries;
+}
+
+/**
+ * Removes what earlier runs staged of partitions that a later run covers: that run has published them, or staged them anew in the
+ * folder `kept`. Returns the runs whose work is gone. A crash between two of them leaves the rest to the next run.
+ */
+export async function removeReplaced(
+  output: Output,
+  {
+    runId,
+    covers,
+    kept,
+    temporary,
+  }: {
+    readonly runId: string;
+    readonly covers: ReadonlySet<string>;
+    readonly kept?: string | undefined;
+    readonly temporary: string;
+  },
+): Promise<string[]> {
+  const replaced = (await stagedEntries(output)).filter(
+    ({ runId: earlier, folder, record: { units, removals = [] } }) =>
+      earlier < runId &&
+      folder !== kept &&
+      [...units, ...removals].every((unit) => covers.has(unit)),
+  );
+  for (const { folder } of replaced) await remove(folder, temporary);
+  return replaced.map((entry) => entry.runId);
 }
 
 /** A manifest without the units that are not named. */

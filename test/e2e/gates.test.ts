@@ -62,6 +62,10 @@ describe('gates', () => {
       expect.stringMatching(
         /^scoreline: fail {4}scores\.mean_change y: [\d.]+ % \(limit 20 %\) against [\d.]+ of what was published before; staged in /,
       ),
+      // What a mail has to say: whose it is, the page, and what to type.
+      `scoreline: job case, run ${runId}: staged, not published; page: ${join(job.output, 'runs', runId, 'report.html')}`,
+      `scoreline: to publish it (--exception or --new-normal): scoreline publish ${job.output} ${runId} --because '…' --exception`,
+      `scoreline: to drop it: scoreline discard ${job.output} ${runId} --because '…'`,
     ]);
     expect(job.manifest()).toBe(before);
     expect(report(join(job.output, 'staged', runId))).toMatchObject({

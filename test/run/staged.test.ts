@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readHistory } from '../../src/run/history.js';
 import { latestSnapshot, type Snapshot } from '../../src/run/snapshot.js';
-import { discardStaged, publishStaged, stage } from '../../src/run/staged.js';
+import { discardStaged, publishStaged, removeReplaced, stage } from '../../src/run/staged.js';
 import { failure } from '../failure.js';
 import {
   contents,
@@ -54,6 +54,47 @@ describe('staging', () => {
     expect(record).toMatchObject({ units: ['a', 'c'], reason: 'too many bad rows' });
     expect(record.base).toMatchObject({ number: 1, manifest: { units: { a: expect.anything() } } });
     expect(Object.keys(record.base.manifest.units)).toEqual(['a']);
+  });
+});
+
+describe('staging again', () => {
+  const LATER = '20130602T020000.123Z-a1b2';
+  const staged = () => readdirSync(output.path('staged')).sort();
+
+  /** What a later run leaves that covers some units. */
+  async function replace(covers: readonly string[], kept?: string): Promise<string[]> {
+    return removeReplaced(output, { runId: LATER, covers: new Set(covers), kept, temporary });
+  }
+
+  test('the same keeps the folder that waits, so that the commands in older mails still work', async () => {
+    const first = await publishUnits({ z: ['0'] });
+    const folder = await stageUnits({ a: ['1'] }, undefined);
+    expect(await stageUnits({ a: ['1'] }, first, LATER)).toBe(folder);
+    expect(await replace(['a'], folder)).toEqual([]);
+    expect(staged()).toEqual([RUN]);
+  });
+
+  test('other content replaces what an older run staged of the same partitions', async () => {
+    await stageUnits({ a: ['1'] }, undefined);
+    const folder = await stageUnits({ a: ['2'], b: ['3'] }, undefined, LATER);
+    expect(staged()).toEqual([RUN, LATER]);
+    expect(await replace(['a', 'b'], folder)).toEqual([RUN]);
+    expect(staged()).toEqual([LATER]);
+  });
+
+  test('leaves what is staged of other partitions, what is newer, and what cannot be read', async () => {
+    await stageUnits({ a: ['1'], c: ['1'] }, undefined);
+    await stageUnits({ a: ['2'] }, undefined, '20990101T000000.000Z-zzzz');
+    mkdirSync(output.path('staged', '20130101T000000.000Z-bad0'));
+    expect(await replace(['a', 'b'])).toEqual([]);
+    expect(staged()).toHaveLength(3);
+  });
+
+  test('on top of other published content is another decision', async () => {
+    const first = await publishUnits({ a: ['0'] });
+    await stageUnits({ a: ['1'] }, undefined);
+    await stageUnits({ a: ['1'] }, first, LATER);
+    expect(staged()).toEqual([RUN, LATER]);
   });
 });
 

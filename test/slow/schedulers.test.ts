@@ -12,7 +12,11 @@ const example = (name: string): string => join(ROOT, 'examples', name);
 const text = (name: string): string => readFileSync(example(name), 'utf8');
 
 const QUIET: Ran = { exit: 0, stdout: '', stderr: '' };
-const FAILS = { stdout: '', stderr: expect.stringMatching(/^scoreline: .+\n$/) };
+/** A line for the error; of a run another that says whose it is. */
+const FAILS = {
+  stdout: '',
+  stderr: expect.stringMatching(/^scoreline: .+\n(scoreline: job .+\n)?$/),
+};
 
 /** Why a test cannot be run here; nothing where it can. */
 const without = (program: string): string | undefined => {

@@ -1,6 +1,6 @@
 /** `scoreline init`: a first job file for a model and data. */
 import type { Command } from 'commander';
-import { shown } from '../../base/errors.js';
+import { shellWord, shown } from '../../base/errors.js';
 import { grouped } from '../../base/grouped.js';
 import type { DraftedJob, InitAnswers, WrittenJob } from '../../index.js';
 import { ask, canAsk } from '../ask.js';
@@ -74,12 +74,12 @@ function lines(written: WrittenJob): string[] {
   const job = shown(file);
   const next =
     features === 'open'
-      ? [`edit       ${job}`, `then       scoreline plan ${word(job)}`]
+      ? [`edit       ${job}`, `then       scoreline plan ${shellWord(job)}`]
       : problems.length > 0
-        ? [`then       scoreline plan ${word(job)}`]
+        ? [`then       scoreline plan ${shellWord(job)}`]
         : [
-            `next       scoreline run ${word(job)}`,
-            `then       scoreline report ${word(shown(output))}`,
+            `next       scoreline run ${shellWord(job)}`,
+            `then       scoreline report ${shellWord(shown(output))}`,
           ];
   return [
     `wrote      ${job}, and ${shown(schema)} by which editors check it`,
@@ -94,9 +94,4 @@ function lines(written: WrittenJob): string[] {
     ...problems.map((problem) => `not yet    ${shown(problem, 1000)}`),
     ...next,
   ];
-}
-
-/** A path as it is typed in a shell. */
-function word(path: string): string {
-  return /^[\w./,:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
