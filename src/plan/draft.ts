@@ -176,7 +176,7 @@ function fits({ model, columns }: DraftFacts, features: JobFeatures): boolean {
 /** What stands for the outputs while only inputs are looked at. */
 const ANY_OUTPUT: OutputFacts = { name: 'any', element: 'float32', width: 1, problem: undefined };
 
-/** The columns of the one input of a model, where their number leaves no choice. */
+/** The columns of the one input of a model, where the model names them or there is no choice. */
 function matrix(facts: DraftFacts, spec: TensorSpec, key: string | undefined): FeaturesDraft {
   const { columns, metadata } = facts;
   const size = spec.shape.length === 1 ? 1 : spec.shape[1];
@@ -193,11 +193,12 @@ function matrix(facts: DraftFacts, spec: TensorSpec, key: string | undefined): F
   const others = single.filter(({ name }) => name !== key);
   const lists = usable.filter((column) => !single.includes(column));
   const kind = spec.element === 'utf8' ? 'text' : 'number';
+  // One column has no order. Of several the data know theirs alone, which need not be that of the training.
   const settled =
-    others.length === width
+    width === 1 && others.length === 1
       ? list(
-          others.map(({ name }) => name),
-          `every column of ${kind}s${others.length < single.length ? ' but the key' : ''}, in the order of the data: check it against the training`,
+          [others[0]!.name],
+          `the only column of ${kind}s${others.length < single.length ? ' but the key' : ''}`,
         )
       : lists.length === 1 && single.length < (width ?? 1)
         ? list([lists[0]!.name], 'the one column of lists')
@@ -211,7 +212,14 @@ function matrix(facts: DraftFacts, spec: TensorSpec, key: string | undefined): F
       : `${many}${width === undefined ? ' as the model was trained with' : ''}`;
   return {
     by: 'open',
-    why: `input "${shown(spec.name)}" takes ${takes}, in the order of the training; ${countOf(open.length)}`,
+    why: `input "${shown(spec.name)}" takes ${takes}, in the order of the training, which the model ${
+      known === undefined
+        ? 'does not name'
+        : `names otherwise (${known
+            .slice(0, 12)
+            .map((name) => shown(name, 40))
+            .join(', ')}${known.length > 12 ? ', …' : ''})`
+    }; ${countOf(open.length, width)}`,
     lines: open.map(({ name, type, looksLike }) => ({
       column: name,
       remark: type === looksLike ? type : `text that looks like ${looksLike}`,
@@ -220,8 +228,11 @@ function matrix(facts: DraftFacts, spec: TensorSpec, key: string | undefined): F
   };
 }
 
-function countOf(usable: number): string {
+function countOf(usable: number, width: number | undefined): string {
   if (usable === 0) return 'no column of the data could be one';
+  if (usable === width && usable > 1) {
+    return `the data have just these ${usable}, here in the order of the data: put them in that of the training`;
+  }
   return usable === 1
     ? 'this column of the data could be one'
     : `these ${usable} columns of the data could be among them`;

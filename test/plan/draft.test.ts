@@ -79,7 +79,7 @@ describe('features', () => {
     expect(read(textOf(made)).features).toEqual({ by: 'name' });
   });
 
-  test('are a list where there are just as many columns of numbers, the key left out', () => {
+  test('are left open where there are just as many columns of numbers: their order is a guess', () => {
     const made = draft({
       inputs: [input('x', ['N', 2])],
       columns: [
@@ -90,12 +90,33 @@ describe('features', () => {
       ],
       unique: ['id'],
     });
-    expect(made.features).toMatchObject({ by: 'list', columns: ['b', 'a'] });
-    expect(read(textOf(made))).toMatchObject({
-      features: { by: 'list', columns: ['b', 'a'] },
+    expect(made.features.by).toBe('open');
+    const text = textOf(made);
+    expect(text).toContain('the data have just these 2, here in the order of the data');
+    expect(read(text)).toMatchObject({
+      features: { by: 'name' },
       input: { key: 'id' },
       output: { keep: ['id', 't'] },
     });
+    expect(read(uncommented(text)).features).toEqual({ by: 'list', columns: ['b', 'a'] });
+  });
+
+  test('are the only column of numbers, which has no order', () => {
+    const made = draft({
+      inputs: [input('x', ['N', 1])],
+      columns: [column('id', 'BIGINT'), column('b'), column('t', 'VARCHAR')],
+      unique: ['id'],
+    });
+    expect(made.features).toMatchObject({ by: 'list', columns: ['b'] });
+  });
+
+  test('are left open where the model names columns that the data lack', () => {
+    const made = draft({
+      inputs: [input('x', ['N', 2])],
+      metadata: { feature_names: '["c","a"]' },
+      columns: [column('a'), column('b')],
+    });
+    expect(textOf(made)).toContain('which the model names otherwise (c, a)');
   });
 
   test.each([
@@ -257,7 +278,7 @@ const HOSTILE = [
 test('whatever columns and inputs are called, the file says just that', () => {
   const columns = HOSTILE.map((name) => column(name));
   const listed = draft({ inputs: [input('x', ['N', HOSTILE.length])], columns });
-  expect(read(textOf(listed)).features).toEqual({ by: 'list', columns: HOSTILE });
+  expect(read(uncommented(textOf(listed))).features).toEqual({ by: 'list', columns: HOSTILE });
 
   const open = draft({ inputs: [input('x', ['N', HOSTILE.length + 1])], columns });
   expect(read(uncommented(textOf(open))).features).toEqual({ by: 'list', columns: HOSTILE });

@@ -20,8 +20,14 @@ function makeDesk(): string {
   return folder;
 }
 
+/** Takes the "# " away from the features, as a person does who knows that their order is that of the training. */
+function confirm(file: string): void {
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace('# features:', 'features:').replace(/^# {3}- /gm, '  - '));
+}
+
 describe('init', () => {
-  it('writes a job that runs at once, whatever columns and folders are called', async () => {
+  it('writes a job that runs once the order of its columns is confirmed, whatever columns and folders are called', async () => {
     const cwd = makeDesk();
     const folder = "da:ta #1 [x] 'y'";
     await writeParquet(join(cwd, folder, 'date=2024-02-28', 'p.parquet'), ROWS);
@@ -29,8 +35,10 @@ describe('init', () => {
 
     const init = await scoreline(['init', 'm.onnx', folder, '-o', 'jobs/my job.yaml'], { cwd });
     expect(init).toMatchObject({ exit: 0, stderr: '' });
-    expect(init.stdout).toContain("next       scoreline run 'jobs/my job.yaml'\n");
-    expect(init.stdout).toContain('to score   2,000 rows in 2 partitions\n');
+    expect(init.stdout).toContain(
+      "edit       jobs/my job.yaml\nthen       scoreline plan 'jobs/my job.yaml'\n",
+    );
+    confirm(join(cwd, 'jobs', 'my job.yaml'));
 
     const job = await loadJob(join(cwd, 'jobs', 'my job.yaml'), []);
     expect(job).toMatchObject({
@@ -69,6 +77,7 @@ describe('init', () => {
     const init = await scoreline(['init', './m.onnx', './p.csv'], { cwd });
     expect(init).toMatchObject({ exit: 0, stderr: '' });
     const file = join(cwd, 'job.yaml');
+    confirm(file);
     expect(await loadJob(file, [])).toMatchObject({
       input: { pathText: 'p.csv', key: undefined, csv: { delimiter: ';' } },
       features: { by: 'list', columns: ['a', 'b'] },
@@ -160,12 +169,14 @@ describe('init', () => {
     expect(JSON.parse(forced.stdout)).toEqual({
       file: 'job.yaml',
       schema: 'scoreline.schema.json',
-      features: 'list',
+      features: 'open',
       key: null,
       output: 'out/m',
-      rows: 1,
-      partitions: 1,
-      problems: [],
+      rows: null,
+      partitions: null,
+      problems: [
+        'model m.onnx: input "x" has shape [N, 2]: list its 2 columns under features, in order',
+      ],
     });
     const refused: [string[], number, string][] = [
       [

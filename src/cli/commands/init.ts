@@ -68,7 +68,7 @@ function lines(written: WrittenJob): string[] {
   const { file, schema, features, key, output, rows, partitions, problems } = written;
   const found = {
     name: "by the names of the model's inputs",
-    list: 'listed: check their order',
+    list: 'listed: see why in the file',
     open: 'open: see TODO in the file',
   };
   const job = shown(file);
