@@ -2,7 +2,7 @@
  * The only place where files become visible. Whatever another process can see is whole: it is written under a
  * temporary name, flushed to the disk, renamed, and the folder that names it is flushed too.
  */
-import { constants } from 'node:fs';
+import { constants, realpathSync } from 'node:fs';
 import {
   copyFile,
   link,
@@ -17,7 +17,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { errnoOf, shown, systemError } from './errors.js';
 
 /** Flushes a file's or a folder's content to the disk. */
@@ -260,5 +260,15 @@ export async function removeTree(path: string): Promise<void> {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     throw systemError(error, `cannot remove ${shown(path)}`);
+  }
+}
+
+/** A path with the links of its existing part resolved; it need not exist. */
+export function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) return path;
+    return join(resolved(dirname(path)), basename(path));
   }
 }

@@ -73,6 +73,11 @@ const outputSchema = section({
   keep: columnList('a list of column names')
     .default([])
     .describe('Input columns that are passed through with their types, beside the predictions.'),
+  partition_columns: oneOf(['folders', 'files'])
+    .default('folders')
+    .describe(
+      'Where kept columns of name=value folders are published: in the names of the folders, or in the files as well.',
+    ),
   columns: z
     .record(column(), text(OUTPUT).transform(outputOf), {
       error: 'a map of prediction column to model output',

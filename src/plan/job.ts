@@ -64,6 +64,7 @@ export interface Job {
     readonly format: 'parquet' | 'csv';
     readonly compression: JobCompression;
     readonly keep: readonly string[];
+    readonly partitionColumns: 'folders' | 'files';
     /** In the order of the job file (names that are whole numbers first); empty: every output under its own name. */
     readonly columns: readonly JobColumn[];
     /** How many snapshots stay after a publication; Infinity for all. */
@@ -415,6 +416,7 @@ function toJob(
       format: output.format,
       compression: output.compression ?? (output.format === 'csv' ? 'none' : 'zstd'),
       keep: output.keep,
+      partitionColumns: output.partition_columns,
       columns,
       keepSnapshots:
         output.keep_snapshots === 'all' ? Number.POSITIVE_INFINITY : output.keep_snapshots,

@@ -146,27 +146,31 @@ export function unitOf(manifest: Manifest | undefined, unit: string): UnitRecord
     : undefined;
 }
 
+const namesSchema = z.array(z.string());
 const keptSchema = z.array(z.tuple([z.string(), z.string()]));
 const predictionsSchema = z.array(z.tuple([z.string()], z.unknown()));
 
-/** The columns that a unit was published with, as the record of its job says. */
+/** The columns in the files that a unit was published with, as the record of its job says. */
 export interface RecordedColumns {
   readonly kept: readonly KeptColumn[];
   /** The predictions; without a type in records of before it was kept. */
   readonly predictions: readonly { readonly name: string; readonly type: string | undefined }[];
 }
 
-/** The columns that a unit was published with; undefined where its record does not say. */
+/** The columns in the files that a unit was published with; undefined where its record does not say. */
 export function recordedColumns({ job, types = [] }: UnitRecord): RecordedColumns | undefined {
   const textOf = (key: string): string => {
     const value = job[key];
     return typeof value === 'string' ? value : '';
   };
   const kept = keptSchema.safeParse(jsonOf(textOf('output.keep'))).data;
+  const inFolders = namesSchema.safeParse(jsonOf(textOf('output.partition_columns'))).data ?? [];
   const predictions = predictionsSchema.safeParse(jsonOf(textOf('output.columns'))).data;
   if (kept === undefined || predictions === undefined) return undefined;
   return {
-    kept: kept.map(([name, type]) => ({ name, type })),
+    kept: kept
+      .filter(([name]) => !inFolders.includes(name))
+      .map(([name, type]) => ({ name, type })),
     predictions: predictions.map(([name], index) => ({ name, type: types[index] })),
   };
 }

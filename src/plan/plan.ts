@@ -5,6 +5,7 @@
 import { type Json, keyOf, sha256 } from '../base/hash.js';
 import { type CsvDialect, dialectJson } from './csv.js';
 import type { DataFile, FileFacts } from './dataset.js';
+import { partitionValues } from './partition.js';
 import type { OutputBinding } from './predictions.js';
 import type { ColumnType, InputBinding } from './signature.js';
 
@@ -52,6 +53,8 @@ export interface PublishingConfig {
   readonly columns: readonly OutputBinding[];
   readonly format: 'parquet' | 'csv';
   readonly compression: string;
+  /** Whether files hold also the kept columns that their folders give; without it the folders alone do. */
+  readonly partitionColumns?: 'files' | 'folders';
   /** The kept columns of which statistics are made. */
   readonly statistics?: readonly string[];
 }
@@ -100,24 +103,44 @@ export function makePlan(
   }
   const scoringJson = scoringKeyPart(scoring);
   const publishingJson = publishingKeyPart(publishing);
-  return [...units].map(([unit, members]) => ({
-    unit,
-    files: members,
-    tasks: rangesOf(members).map((range, index) => {
-      const scoreKey = scoreKeyOf(range, scoringJson);
-      return {
-        unit,
-        index,
-        files: range,
-        rows: range.reduce((sum, { rowStart, rowEnd }) => sum + rowEnd - rowStart, 0),
-        scoreKey,
-        partKey:
-          scoreKey === undefined
-            ? undefined
-            : keyOf({ format: PART_FORMAT, score: scoreKey, publishing: publishingJson }),
-      };
-    }),
-  }));
+  return [...units].map(([unit, members]) => {
+    const inFolders = columnsInFolders(publishing, unit);
+    const publishingOfUnit = {
+      publishing: publishingJson,
+      ...(inFolders.length === 0 ? {} : { inFolders }),
+    };
+    return {
+      unit,
+      files: members,
+      tasks: rangesOf(members).map((range, index) => {
+        const scoreKey = scoreKeyOf(range, scoringJson);
+        return {
+          unit,
+          index,
+          files: range,
+          rows: range.reduce((sum, { rowStart, rowEnd }) => sum + rowEnd - rowStart, 0),
+          scoreKey,
+          partKey:
+            scoreKey === undefined
+              ? undefined
+              : keyOf({ format: PART_FORMAT, score: scoreKey, ...publishingOfUnit }),
+        };
+      }),
+    };
+  });
+}
+
+/**
+ * The kept columns of a unit that its published files do not hold, because the folders above them give the values: readers that
+ * know partitions refuse a column that both give, or take the folder's.
+ */
+export function columnsInFolders(
+  { keep, partitionColumns }: PublishingConfig,
+  unit: string,
+): string[] {
+  if (partitionColumns === 'files') return [];
+  const given = new Set(partitionValues(unit).map(({ name }) => name));
+  return keep.filter(({ name }) => given.has(name)).map(({ name }) => name);
 }
 
 /** The part of a score key that does not depend on rows. */

@@ -53,7 +53,7 @@ export function unitRecord(
   return {
     inputs,
     model: [...prepared.model.sha256],
-    job: jobRecord(prepared),
+    job: jobRecord(prepared, unit.unit),
     types: prepared.publishing.columns.map(predictionType),
     parts: parts.map(({ part }) => part),
     ...(rejected.length === 0 ? {} : { rejected }),

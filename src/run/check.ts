@@ -196,6 +196,8 @@ function jobFor(
       path: join(folder, 'out'),
       format: 'parquet',
       compression: 'zstd',
+      // Rows are compared with all their columns, wherever these stand.
+      partitionColumns: 'files',
       keep: own.has(key.toLowerCase()) ? job.output.keep : [key, ...job.output.keep],
       keepSnapshots: Number.POSITIVE_INFINITY,
     },

@@ -1,8 +1,8 @@
 /** From a job to a plan: lists, describes, binds and cuts into tasks. Shared by `plan` and `run`. */
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, relative } from 'node:path';
 import { bytesOfElement } from '../base/elements.js';
-import { didYouMean, errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { didYouMean, ScorelineError, shown } from '../base/errors.js';
+import { resolved } from '../base/files.js';
 import { canonicalJson } from '../base/hash.js';
 import { dialectJson, RFC_4180 } from '../plan/csv.js';
 import {
@@ -19,6 +19,7 @@ import { type Manifest, unitOf } from '../plan/manifest.js';
 import { settleNullColumns } from '../plan/null-columns.js';
 import {
   batchRowsFor,
+  columnsInFolders,
   type KeptColumn,
   makePlan,
   type PublishingConfig,
@@ -130,6 +131,10 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     binding.outputs.map(({ column }) => column),
     job.output.keep,
   );
+  refuseFolderNames(
+    binding.outputs.map(({ column }) => column),
+    dataset,
+  );
   const badUnits = new Map<string, Error[]>();
   const blame = (unit: string, error: Error): void => {
     const errors = badUnits.get(unit);
@@ -169,6 +174,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     columns: binding.outputs,
     format: job.output.format,
     compression: job.output.compression,
+    partitionColumns: job.output.partitionColumns,
     statistics: countedColumns(job, binding),
   };
   // A job that insists on what cannot be is refused, even when nothing is to do.
@@ -228,16 +234,6 @@ function refuseOverlap(job: Job, root: string): void {
   }
 }
 
-/** A path with the links of its existing part resolved. */
-function resolved(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) return path;
-    return join(resolved(dirname(path)), basename(path));
-  }
-}
-
 function refuseTwins(predictions: readonly string[], keep: readonly string[]): void {
   const seen = new Set<string>();
   for (const name of [...keep, ...predictions]) {
@@ -249,6 +245,21 @@ function refuseTwins(predictions: readonly string[], keep: readonly string[]): v
       );
     }
     seen.add(lower);
+  }
+}
+
+/** A prediction beside a folder column of its name would be read with the folder's value, or not at all. */
+function refuseFolderNames(predictions: readonly string[], { partitions }: Dataset): void {
+  const folders = new Map(
+    [...partitions.values()].flat().map(({ name }) => [name.toLowerCase(), name]),
+  );
+  for (const name of predictions) {
+    const folder = folders.get(name.toLowerCase());
+    if (folder === undefined) continue;
+    throw new ScorelineError(
+      'usage',
+      `output.columns: prediction "${shown(name)}" has the name of a column that folders give (${shown(folder)}=…), which readers take instead; give the prediction another name under output.columns`,
+    );
   }
 }
 
@@ -359,7 +370,7 @@ export function whyToDo(
   const then = before.inputs.map(({ path, sha256 }) => `${path}\0${sha256}`);
   if (now.join('\n') !== then.join('\n')) reasons.push('input changed');
   if (before.model.join() !== prepared.model.sha256.join()) reasons.push('model changed');
-  const job = jobRecord(prepared);
+  const job = jobRecord(prepared, unit.unit);
   const changed = [...new Set([...Object.keys(job), ...Object.keys(before.job)])].filter(
     (key) => JSON.stringify(job[key]) !== JSON.stringify(before.job[key]),
   );
@@ -369,8 +380,12 @@ export function whyToDo(
   return keys === before.parts.map(({ key }) => key).join() ? undefined : 'scoreline changed';
 }
 
-/** What of a job settled scores and publication, by the keys of the job file: recorded with each unit. */
-export function jobRecord({ job, scoring, publishing }: Prepared): Record<string, string> {
+/** What of a job settled scores and publication of a unit, by the keys of the job file: recorded with each. */
+export function jobRecord(
+  { job, scoring, publishing }: Prepared,
+  unit: string,
+): Record<string, string> {
+  const inFolders = columnsInFolders(publishing, unit);
   return {
     'input.key': job.input.key ?? '',
     'input.where': scoring.where ?? '',
@@ -378,6 +393,7 @@ export function jobRecord({ job, scoring, publishing }: Prepared): Record<string
     'input.csv': scoring.csv === undefined ? '' : canonicalJson(dialectJson(scoring.csv)),
     features: JSON.stringify(scoring.inputs.map(({ name, columns }) => [name, columns])),
     'output.keep': JSON.stringify(publishing.keep.map(({ name, type }) => [name, type])),
+    ...(inFolders.length > 0 ? { 'output.partition_columns': JSON.stringify(inFolders) } : {}),
     'output.columns': JSON.stringify(
       publishing.columns.map(({ column, output, index }) => [column, output, index ?? null]),
     ),

@@ -95,7 +95,8 @@ function distinctColumns(units: readonly (readonly [string, UnitRecord])[]): Col
   const first = new Map<string, readonly [string, UnitRecord]>();
   for (const entry of units) {
     const { job, types = [] } = entry[1];
-    const key = JSON.stringify([job['output.keep'], job['output.columns'], types]);
+    const { 'output.keep': kept, 'output.partition_columns': inFolders } = job;
+    const key = JSON.stringify([kept, inFolders, job['output.columns'], types]);
     if (!first.has(key)) first.set(key, entry);
   }
   return [...first.values()].flatMap(([unit, record]) => {

@@ -7,7 +7,7 @@ import type { FileFacts } from '../plan/dataset.js';
 import type { EngineChoice } from '../plan/engine.js';
 import { type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { Manifest, StoredPart } from '../plan/manifest.js';
-import { type Task, taskName, type UnitPlan } from '../plan/plan.js';
+import { columnsInFolders, type Task, taskName, type UnitPlan } from '../plan/plan.js';
 import type { ModelFacts } from '../plan/signature.js';
 import type { StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
@@ -430,6 +430,7 @@ async function orderOf(
     },
     scoring,
     publishing,
+    inFolders: columnsInFolders(publishing, task.unit),
     scoreKey,
     partKey,
     scoreFolder: output.scoreFolder(scoreKey),

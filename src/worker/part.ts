@@ -115,7 +115,9 @@ function copyOptions({ publishing }: TaskOrder): string {
 
 /** The published rows: kept columns, then predictions. */
 function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number): string {
-  const { keep, columns } = order.publishing;
+  const { columns } = order.publishing;
+  const inFolders = new Set(order.inFolders);
+  const keep = order.publishing.keep.filter(({ name }) => !inFolders.has(name));
   const outputs = distinctOutputs(columns).map(({ name }) => name);
   const predictions = columns.map(({ column, output, index }) => {
     const source = `o${outputs.indexOf(output)}`;

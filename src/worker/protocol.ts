@@ -71,6 +71,8 @@ export interface TaskOrder {
   /** What runs the model: the same for all tasks of a run. */
   readonly engine: EngineName;
   readonly publishing: PublishingConfig;
+  /** The kept columns that the published files leave to the names of their folders. */
+  readonly inFolders: readonly string[];
   readonly scoreKey: string;
   readonly partKey: string;
   /** Where the scores and the part are to be; and whether the scores are there already. */
