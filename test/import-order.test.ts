@@ -185,6 +185,9 @@ const ORDER = `
   run/held.ts
   run/overridden.ts
   run/snapshot.ts
+  run/kept-jobs.ts
+  run/owner.ts
+  run/free-output.ts
   run/run-page.ts
   run/unrecorded.ts
   run/history.ts

@@ -14,6 +14,7 @@ export async function runAndReport(
       readonly keepGoing?: boolean;
       readonly publishPassing?: boolean;
       readonly prune?: boolean;
+      readonly adopt?: boolean;
       readonly shard?: { readonly index: number; readonly count: number };
       readonly metrics?: string;
     },
@@ -42,6 +43,7 @@ export async function runAndReport(
           keepGoing: options.keepGoing,
           publishPassing: options.publishPassing,
           prune: options.prune,
+          adopt: options.adopt,
           because: options.because,
         });
         return run;

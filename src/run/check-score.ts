@@ -44,7 +44,7 @@ export async function scoreFixture(
   const selection = selectionOfFixture(found.fixture);
   const report = await runJob(
     { ...job, output: { ...job.output, path } },
-    { ...tools, selection },
+    { ...tools, selection, adopt: true },
   ).catch((error: unknown) => {
     throw error instanceof RunFailed ? error.cause : error;
   });

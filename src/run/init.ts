@@ -15,6 +15,7 @@ import { type Job, parseJob } from '../plan/job.js';
 import { JOB_SCHEMA_TITLE, jobJsonSchema } from '../plan/job-json-schema.js';
 import { hasDate } from '../plan/selection.js';
 import { plural } from '../report/report.js';
+import { freeOutput } from './free-output.js';
 import { inspectWith } from './inspect.js';
 import { planJob } from './plan-job.js';
 import { Pool } from './pool.js';
@@ -96,10 +97,15 @@ export async function draftFor(request: InitRequest): Promise<DraftedJob> {
     const survey = await surveyData(dataset, pool, nowNs);
     const { facts, metadata } = look;
     const drafted = draftJob({ model: facts, metadata, ...survey });
+    const { name, output } = await freeOutput(
+      { name: jobNameOf(model), file: resolve(cwd, file), baseDir: cwd, input },
+      (named) => outputFor(named, dataset, input),
+      cwd,
+    );
     const bytes = dataset.files.reduce((sum, { stamp }) => sum + stamp.size, 0);
     return {
       text: {
-        name: jobNameOf(model),
+        name,
         from: `${basename(model)} and ${data}`,
         schema: SCHEMA_FILE,
         model: seenFrom(file, model, cwd),
@@ -108,7 +114,7 @@ export async function draftFor(request: InitRequest): Promise<DraftedJob> {
         chosen: false,
         draft: drafted,
       },
-      output: outputFor(jobNameOf(model), dataset, input),
+      output,
       columns: survey.columns.filter(({ partition }) => !partition).map(({ name }) => name),
       plan: dataset.format === 'parquet' || bytes <= CSV_BYTES,
     };

@@ -6,6 +6,7 @@ import type { Job } from '../plan/job.js';
 import { type Manifest, unitOf } from '../plan/manifest.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
 import { contentOf } from './held.js';
+import { checkOwner } from './owner.js';
 import { Pool } from './pool.js';
 import { checkWhere, type Prepared, prepare, whyToDo } from './prepare.js';
 import { latestSnapshot, readSnapshot, type Snapshot } from './snapshot.js';
@@ -57,6 +58,8 @@ export async function planJob(
     readonly hash: boolean;
     /** Whether the run would drop what has vanished. */
     readonly prune?: boolean | undefined;
+    /** Whether the run would take over an output that belongs to another job. */
+    readonly adopt?: boolean | undefined;
     readonly now: () => Date;
   },
 ): Promise<PlanReport> {
@@ -65,6 +68,7 @@ export async function planJob(
   const latest = output === undefined ? undefined : await latestSnapshot(output);
   const published = latest?.manifest;
   const dataset = await listOrVanished(job, selection, { prune, published });
+  if (output !== undefined && options.adopt !== true) await checkOwner(output, job);
   let pool: Pool | undefined;
   const openPool = (): Pool => {
     pool ??= new Pool({

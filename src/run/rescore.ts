@@ -1,16 +1,15 @@
 /** Scores some of what is published again, and compares: does the model still say what was published? */
 import { join } from 'node:path';
-import { z } from 'zod';
 import { errnoOf, messageOf, ScorelineError, shown } from '../base/errors.js';
-import { compareText, sha256, stampOf } from '../base/hash.js';
+import { compareText, stampOf } from '../base/hash.js';
 import type { DataFile, Dataset } from '../plan/dataset.js';
-import { type Job, jobFromObject } from '../plan/job.js';
+import type { Job } from '../plan/job.js';
 import type { PartRecord, StoredFile } from '../plan/ledger.js';
 import { type PublishedFile, publishedFiles, unitOf } from '../plan/manifest.js';
 import { type PartitionValue, partitionValues } from '../plan/partition.js';
 import type { UnitPlan } from '../plan/plan.js';
 import type { ValueDifference } from '../worker/protocol.js';
-import { chainFile, chainNumbers, jobFile, readIfThere } from './chain.js';
+import { jobOfKept, type KeptJob, keptJobs } from './kept-jobs.js';
 import { askPatiently, type Pool } from './pool.js';
 import { type Prepared, prepare, whyToDo } from './prepare.js';
 import { keyOf, scoreMissing } from './score.js';
@@ -103,8 +102,6 @@ export async function rescore(output: Output, options: RescoreOptions): Promise<
 
 /** How many different jobs are tried: an output has one, but for what it was scored with before. */
 const MAX_JOBS = 8;
-/** How many records are looked at for them, the newest first. */
-const MAX_RECORDS = 1000;
 
 function noJob(output: Output): ScorelineError {
   return new ScorelineError(
@@ -119,49 +116,6 @@ function tasksOf({ manifest }: Snapshot): { unit: string; key: string }[] {
     .flatMap(([unit, { parts }]) => parts.map(({ key }) => ({ unit, key })))
     .sort((a, b) => compareText(a.key, b.key));
 }
-
-interface KeptJob {
-  readonly text: string;
-  /** The folder that the paths of its input are relative to. */
-  readonly root: string;
-}
-
-const receiptSchema = z.looseObject({
-  outcome: z.enum(['published', 'partial', 'unchanged', 'scored', 'staged']),
-  receipt: z.looseObject({
-    job: z.string().regex(/^[0-9a-f]{64}$/),
-    inputs: z.looseObject({ root: z.string() }),
-  }),
-});
-
-/** The jobs that the output was scored with, each once, that of the newest record first. */
-async function* keptJobs(output: Output): AsyncGenerator<KeptJob, void, undefined> {
-  const seen = new Set<string>();
-  for (const number of (await chainNumbers(output)).slice(-MAX_RECORDS).reverse()) {
-    const record = receiptSchema.safeParse(jsonOf(await readIfThere(chainFile(output, number))));
-    if (!record.success) continue;
-    const { job, inputs } = record.data.receipt;
-    const id = JSON.stringify([job, inputs.root]);
-    if (seen.has(id)) continue;
-    seen.add(id);
-    const text = await readIfThere(jobFile(output, job));
-    if (text !== undefined && sha256(text) === job) yield { text, root: inputs.root };
-  }
-}
-
-function jsonOf(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-const keptSchema = z.strictObject({
-  file: z.string().nullable(),
-  baseDir: z.string(),
-  job: z.unknown(),
-});
 
 interface Scope {
   readonly output: Output;
@@ -197,8 +151,7 @@ async function rescoreWith(
   };
   let pool: Pool | undefined;
   try {
-    const kept = keptSchema.parse(JSON.parse(text));
-    const job = jobFromObject(kept.job, kept);
+    const job = jobOfKept(text);
     if (job.model.allowRandom) {
       for (const unit of wanted.keys()) outcome.reasons.set(unit, DRAWN);
       return outcome;

@@ -16,6 +16,7 @@ import { gc } from './gc.js';
 import { heldOf, overriddenReverts } from './held.js';
 import { record, runIdOf } from './history.js';
 import { keepModel } from './model-store.js';
+import { claimOutput } from './owner.js';
 import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
@@ -55,6 +56,8 @@ export interface RunOptions {
   readonly publishPassing?: boolean | undefined;
   /** Whether to drop what is published of the selection and is in the input no longer. */
   readonly prune?: boolean | undefined;
+  /** Whether to take over an output that belongs to another job. */
+  readonly adopt?: boolean | undefined;
   readonly now: () => Date;
   readonly onEvent: (event: ScoreEvent) => void;
   /** Publishes also what was reverted, and says why: it is kept in the report. */
@@ -258,6 +261,7 @@ async function execute(scope: RunScope): Promise<Ended> {
   const { selection = EVERYTHING, prune = false } = options;
   const published = base?.manifest;
   const dataset = await listOrVanished(job, selection, { prune, published });
+  await claimOutput(output, job, options.adopt);
   progress.vanished = vanishedUnits(published, dataset, job, selection);
   const pool = (): Pool => {
     throwIfInterrupted(options);
@@ -386,6 +390,8 @@ async function scoreAndPublish(
       progress.judgeMs += ms;
     },
   };
+  // Another job may have published here first, where nothing was when this run began.
+  await claimOutput(output, job, options.adopt);
   const published = await publishOrStage(scope, publication);
   progress.publishMs = performance.now() - publishing - progress.judgeMs;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };

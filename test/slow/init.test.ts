@@ -1,5 +1,5 @@
 /** `scoreline init`: the job files that it writes run, or say what a person has to add. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadJob } from '../../src/index.js';
@@ -68,6 +68,26 @@ describe('init', () => {
     expect(JSON.parse((await scoreline(args, { cwd })).stdout)).toMatchObject({
       units: [{ unit: 'date=2024-02-29', rows: 1000 }],
     });
+  });
+
+  it('gives each job a folder of its own: of one model and two inputs, before and after they ran', async () => {
+    const cwd = makeDesk();
+    for (const folder of ['eu', 'us', 'asia'])
+      await writeParquet(join(cwd, folder, 'p.parquet'), ROWS);
+    const outputOf = async (folder: string, file: string, ...args: string[]): Promise<string> => {
+      const init = await scoreline(['init', 'm.onnx', folder, '-o', file, ...args], { cwd });
+      expect(init.exit).toBe(0);
+      const { name, output } = await loadJob(join(cwd, file), []);
+      expect(output.path).toBe(join(cwd, 'out', name));
+      return name;
+    };
+    expect(await outputOf('eu', 'eu.yaml')).toBe('m');
+    expect(await outputOf('us', 'us.yaml')).toBe('m-2');
+    expect((await scoreline(['run', 'eu.yaml'], { cwd })).exit).toBe(0);
+    rmSync(join(cwd, 'eu.yaml'));
+    expect(await outputOf('asia', 'jobs/asia.yaml')).toBe('m-3');
+    // What a job published is its own, whatever its file is called.
+    expect(await outputOf('eu', 'again.yaml')).toBe('m');
   });
 
   it('writes how CSV files are written, and a job of one file beside its output runs', async () => {

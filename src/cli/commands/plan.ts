@@ -15,6 +15,7 @@ import { Terminal } from '../terminal.js';
 interface PlanCommandOptions extends JobOptions, SelectionOptions {
   readonly hash?: boolean;
   readonly prune?: boolean;
+  readonly adopt?: boolean;
 }
 
 /** Adds the command. */
@@ -32,7 +33,8 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
             '--hash',
             'hash the files that have not been hashed yet, so that it is known what is to do',
           )
-          .option('--prune', 'show what a run with --prune would drop'),
+          .option('--prune', 'show what a run with --prune would drop')
+          .option('--adopt', 'show what a run with --adopt would do'),
       ),
     ),
   ).action(async (file: string, options: PlanCommandOptions) => {
@@ -45,6 +47,7 @@ export function addPlan(program: Command, exit: (code: number) => void): void {
         selection: selectionOf(options),
         hash: options.hash === true,
         prune: options.prune === true,
+        adopt: options.adopt === true,
         now: () => new Date(),
       });
       terminal.result(planLines(plan, terminal), plan);

@@ -19,6 +19,7 @@ interface RunCommandOptions extends JobOptions, SelectionOptions {
   readonly keepGoing?: boolean;
   readonly publishPassing?: boolean;
   readonly prune?: boolean;
+  readonly adopt?: boolean;
   readonly shard?: ReturnType<typeof shardOf>;
   readonly metrics?: string;
 }
@@ -49,6 +50,7 @@ export function addRun(program: Command, exit: (code: number) => void): void {
               '--prune',
               'drop partitions that are published and in the input no longer; never outside the selection',
             )
+            .option('--adopt', 'take over an output folder that belongs to another job')
             .option('--because <text>', 'publish also what was reverted, and keep why', reasonOf)
             .option('--shard <i/n>', 'score a share of the tasks and publish nothing', shardOf),
         ),

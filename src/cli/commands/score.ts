@@ -17,6 +17,7 @@ interface ScoreOptions extends JobOptions {
   readonly where?: string;
   readonly format?: string;
   readonly because?: string;
+  readonly adopt?: boolean;
   readonly metrics?: string;
 }
 
@@ -44,6 +45,7 @@ export function addScore(program: Command, exit: (code: number) => void): void {
             'how predictions are written; without it parquet',
           ).choices(['parquet', 'csv']),
         )
+        .option('--adopt', 'take over an output folder that belongs to another job')
         .option('--because <text>', 'publish also what was reverted, and keep why', reasonOf)
         .option('--workers <n>', 'worker processes; auto: one for each core')
         .option('--device <name>', 'where the model runs: auto, cpu, cuda, …')
