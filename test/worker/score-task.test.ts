@@ -55,6 +55,7 @@ async function attempt(onBatch: (path: string) => void, change: Partial<TaskOrde
       nonFinite: 'quarantine',
       csv: undefined,
     },
+    inFolders: [],
     publishing: {
       keep: [],
       columns: [{ column: 'y', output: 'y', element: 'float32', width: 1, index: undefined }],
