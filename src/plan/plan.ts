@@ -190,7 +190,10 @@ function scoreKeyOf(range: readonly TaskFile[], scoring: Json): string | undefin
   return keyOf({ files, scoring });
 }
 
-/** Cuts the files of a unit, in order, into the row ranges of its tasks. Empty files have none. */
+/**
+ * Cuts the files of a unit, in order, into the row ranges of its tasks. Empty files have none, but where all are empty the first one
+ * has a task without rows: its part has the columns, and readers find no rows instead of no file.
+ */
 function rangesOf(members: readonly { file: DataFile; facts: FileFacts }[]): TaskFile[][] {
   const tasks: TaskFile[][] = [];
   let small: TaskFile[] = [];
@@ -209,6 +212,8 @@ function rangesOf(members: readonly { file: DataFile; facts: FileFacts }[]): Tas
     }
   }
   flush();
+  const [first] = members;
+  if (tasks.length === 0 && first !== undefined) tasks.push([{ ...first, rowStart: 0, rowEnd: 0 }]);
   return tasks;
 }
 

@@ -457,7 +457,7 @@ function datasetNotes({ job, dataset, model, units }: Prepared): string[] {
   if (dataset.missing.length > 0) notes.push(`dates without input: ${dataset.missing.join(', ')}`);
   notes.push(...listingNotes(dataset));
   if (model.deviceNote !== undefined) notes.push(model.deviceNote);
-  const empty = units.filter(({ tasks }) => tasks.length === 0).length;
+  const empty = units.filter(({ tasks }) => tasks.every(({ rows }) => rows === 0)).length;
   if (empty > 0) notes.push(`partitions without rows: ${empty}`);
   return notes;
 }

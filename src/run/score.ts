@@ -357,7 +357,7 @@ async function checkKey(
   pool: Pool,
 ): Promise<void> {
   const { key } = job.input;
-  if (key === undefined || unit.tasks.length === 0) return;
+  if (key === undefined || unit.tasks.every(({ rows }) => rows === 0)) return;
   const files = await Promise.all(
     unit.files
       .filter(({ facts }) => facts.rows > 0)
