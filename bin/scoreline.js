@@ -1,8 +1,32 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli/main.js';
+import { writeSync } from 'node:fs';
 
-// A reader that has seen enough (`scoreline plan job.yaml | head`) is no failure.
+let lost;
+// A reader that has seen enough (`scoreline plan job.yaml | head`) is no failure; a full disk is one, though what was done stays.
 process.stdout.on('error', (error) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE' || lost !== undefined) return;
+  lost = error;
+  process.stderr.write(
+    `scoreline: cannot write to stdout: ${error.code}; what the command did stays, its output is cut off\n`,
+  );
 });
+// Nothing could tell of it.
+process.stderr.on('error', () => undefined);
+process.on('exit', (code) => {
+  if (lost !== undefined && (code === 0 || code === 99)) process.exitCode = 6;
+});
+
+/** A program that cannot be loaded has no terminal yet, and no descriptor may be left for one. */
+function failToStart(error) {
+  const starved =
+    /^E[MN]FILE$|^ENOMEM$/.test(error?.code) || /Too many open files/.test(error?.message);
+  if (!starved) throw error;
+  writeSync(
+    2,
+    `scoreline: cannot start: ${error.code}: raise the limits of the process, for instance with "ulimit -n 1024"\n`,
+  );
+  process.exit(6);
+}
+
+const { main } = await import('../dist/cli/main.js').catch(failToStart);
 process.exitCode = await main(process.argv.slice(2));

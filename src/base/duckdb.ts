@@ -14,7 +14,14 @@ import type {
 } from '@duckdb/node-api';
 import type { Vector } from '@duckdb/node-bindings';
 import { bytesOfElement, type ElementType, sqlTypeOfElement } from './elements.js';
-import { type ErrorCode, firstLine, messageOf, ScorelineError, shown } from './errors.js';
+import {
+  type ErrorCode,
+  firstLine,
+  isOutOfMemory,
+  messageOf,
+  ScorelineError,
+  shown,
+} from './errors.js';
 
 // Required, not imported: finding out the named exports of these CommonJS packages takes longer than loading them.
 const require = createRequire(import.meta.url);
@@ -346,6 +353,20 @@ function nest(texts: readonly string[], width: number) {
   }));
 }
 
+/** The most text columns that a file has with DuckDB's own dictionaries, and what those of a wider file take together. */
+const PLAIN_TEXT_COLUMNS = 512;
+const DICTIONARIES_BYTES = 128 * 2 ** 20;
+
+/**
+ * The option of COPY to Parquet for a file of so many text columns. DuckDB reserves a megabyte for the dictionary of each,
+ * however few its rows are; narrower files are written as ever.
+ */
+export function dictionaryOption(textColumns: number): string {
+  if (textColumns <= PLAIN_TEXT_COLUMNS) return '';
+  const bytes = Math.max(1024, Math.floor(DICTIONARIES_BYTES / textColumns));
+  return `, STRING_DICTIONARY_PAGE_SIZE_LIMIT ${bytes}`;
+}
+
 /** Whether an error means that the instance is beyond use and has to be opened anew. */
 export function isFatal(error: unknown): boolean {
   return (
@@ -362,12 +383,13 @@ export function duckdbError(error: unknown, what: string, otherwise: ErrorCode):
   if (error instanceof ScorelineError) return error;
   const message = firstLine(messageOf(error));
   const reason = SYSTEM_REASONS.exec(message)?.[0];
-  const environment = reason !== undefined || /^Out of Memory Error/.test(message);
+  const isMemory = isOutOfMemory(error);
+  const environment = reason !== undefined || isMemory;
   // The system's reason comes last, behind a path: it must not be what is cut off.
   const why = reason === undefined || shown(message).endsWith(reason) ? '' : `${reason}: `;
   return new ScorelineError(
     environment ? 'environment' : otherwise,
-    `${what}: ${why}${shown(message)}`,
+    `${what}: ${why}${shown(message)}${isMemory ? '; raise run.memory, or take fewer run.workers' : ''}`,
     { cause: error },
   );
 }

@@ -26,6 +26,7 @@ export interface ExitCodeRow {
 }
 
 const RUN_AGAIN = 'run again: the same command does what is missing';
+const MORE_MEMORY = `${RUN_AGAIN}; where memory ran out, with more of it or with fewer --workers`;
 
 /** The exit code of every error code; the documentation's tables are tested against it. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, ExitCodeRow>> = {
@@ -93,11 +94,17 @@ export const EXITS: readonly ExitCodeRow[] = [
     whatToDo: 'nothing: Airflow marks the task as skipped with skip_on_exit_code=99',
   },
   { exit: 130, meaning: 'interrupted (SIGINT)', retry: true, whatToDo: RUN_AGAIN },
+  ...[133, 134].map((exit) => ({
+    exit,
+    meaning: `ended by its own runtime (${exit === 133 ? 'SIGTRAP' : 'SIGABRT'}), most often because memory ran out`,
+    retry: true,
+    whatToDo: MORE_MEMORY,
+  })),
   {
     exit: 137,
     meaning: 'killed from outside (SIGKILL), most often because memory ran out',
     retry: true,
-    whatToDo: `${RUN_AGAIN}; where memory ran out, with more of it or with fewer --workers`,
+    whatToDo: MORE_MEMORY,
   },
   { exit: 143, meaning: 'interrupted (SIGTERM)', retry: true, whatToDo: RUN_AGAIN },
 ];
@@ -115,7 +122,8 @@ export class ScorelineError extends Error {
 
 /** The exit code for anything that was thrown; what is not a `ScorelineError` is a bug. */
 export function exitCodeOf(error: unknown): number {
-  return EXIT_CODES[error instanceof ScorelineError ? error.code : 'bug'].exit;
+  const settled = settledError(error);
+  return EXIT_CODES[settled instanceof ScorelineError ? settled.code : 'bug'].exit;
 }
 
 const ENVIRONMENT_ERRNO = new Set([
@@ -164,6 +172,46 @@ export function systemError(
     cause: error,
   });
 }
+
+/**
+ * The error itself, or an `environment` error in its place where the machine is to blame: it refused memory, descriptors or
+ * a file to code that had no words of its own for that.
+ */
+export function settledError(error: unknown): unknown {
+  if (error instanceof ScorelineError) return error;
+  const said = shown(firstLine(messageOf(error)));
+  const errno = errnoOf(error);
+  const problem = isOutOfMemory(error)
+    ? `out of memory (${said}): give scoreline more memory, or fewer run.workers`
+    : lacksDescriptors(error)
+      ? `too many files are open (${said}): raise the limit, for instance with "ulimit -n 1024"`
+      : errno !== undefined && ENVIRONMENT_ERRNO.has(errno)
+        ? said
+        : undefined;
+  return problem === undefined
+    ? error
+    : new ScorelineError('environment', problem, { cause: error });
+}
+
+/** Whether an error says that no more files may be open. */
+function lacksDescriptors(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === 'EMFILE' || errno === 'ENFILE' || /Too many open files/.test(messageOf(error));
+}
+
+/** Whether the last words of a process say that the machine refused it memory or descriptors. */
+export function saysStarved(text: string): boolean {
+  return OUT_OF_MEMORY.test(text) || /\bE[MN]FILE\b|Too many open files/.test(text);
+}
+
+/** Whether an error, of whatever part of the program, says that memory ran out. */
+export function isOutOfMemory(error: unknown): boolean {
+  return OUT_OF_MEMORY.test(messageOf(error)) || errnoOf(error) === 'ENOMEM';
+}
+
+/** What DuckDB, the C++ library, ONNX Runtime and V8 say where they get no memory. */
+const OUT_OF_MEMORY =
+  /Out of Memory Error|bad_alloc|\b[Aa]llocation fail|Failed to allocate memory|[Cc]annot allocate memory|failed to map segment|ERR_WORKER_OUT_OF_MEMORY|[Oo]ut of memory|\bprocess OOM\b/;
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {

@@ -4,7 +4,8 @@ import { dirname, resolve } from 'node:path';
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { TypedArray } from './columns.js';
 import type { ElementType } from './elements.js';
-import { errnoOf, firstLine, messageOf, ScorelineError, shown } from './errors.js';
+import { errnoOf, firstLine, isOutOfMemory, messageOf, ScorelineError, shown } from './errors.js';
+import { usableMemoryBytes } from './machine.js';
 import { elementName } from './onnx-file.js';
 import { type Rewritten, withoutZipMaps } from './onnx-rewrite.js';
 import { Malformed } from './protobuf.js';
@@ -105,9 +106,12 @@ export class Session {
       return new Session(session, device, rewritten?.labels ?? new Map());
     } catch (error) {
       const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
-      throw new ScorelineError('model', `${subject}: ${runtimeMessage(error, path, shownAs)}`, {
-        cause: error,
-      });
+      throw (
+        starvation(error, subject) ??
+        new ScorelineError('model', `${subject}: ${runtimeMessage(error, path, shownAs)}`, {
+          cause: error,
+        })
+      );
     }
   }
 
@@ -229,6 +233,21 @@ function valuesOf(value: unknown): TensorValues {
       ? new Uint16Array(data.buffer, data.byteOffset, data.length)
       : data;
   return { element, shape: value.dims, values };
+}
+
+/**
+ * The error for a model that the machine refuses memory; undefined where that is not the reason, or where the model asks for more
+ * than any machine like this one has.
+ */
+export function starvation(error: unknown, subject: string): ScorelineError | undefined {
+  if (!isOutOfMemory(error)) return undefined;
+  const wanted = Number(/buffer of size (\d+)/.exec(messageOf(error))?.[1] ?? 0);
+  if (wanted > usableMemoryBytes()) return undefined;
+  return new ScorelineError(
+    'environment',
+    `${subject}: out of memory (${runtimeMessage(error)}): give scoreline more memory, or fewer run.batch_rows or run.workers`,
+    { cause: error },
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What the commands print, and where: results to stdout, all else to stderr. */
-import { exitCodeOf, messageOf, shown } from '../base/errors.js';
+import { exitCodeOf, messageOf, settledError, shown } from '../base/errors.js';
 import type { FailureNotes } from '../index.js';
 import {
   NO_PROGRESS,
@@ -70,7 +70,8 @@ export class Terminal {
    * An error: its lines, and those of `notes`; its causes under --verbose, and always for a bug. In a log it is one line, with the
    * fields of `notes`. Returns the exit code.
    */
-  fail(error: unknown, notes?: FailureNotes): number {
+  fail(thrown: unknown, notes?: FailureNotes): number {
+    const error = settledError(thrown);
     const exit = exitCodeOf(error);
     const message = messageOf(error);
     if (this.log !== undefined) {

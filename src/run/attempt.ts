@@ -1,6 +1,6 @@
 /** Attempts at one task: again where a worker dies over it, then alone, then without the rows that end a worker. */
 import { join } from 'node:path';
-import { ScorelineError, shown } from '../base/errors.js';
+import { isOutOfMemory, ScorelineError, shown } from '../base/errors.js';
 import type {
   BatchPlace,
   LethalRow,
@@ -210,8 +210,11 @@ function hastyMs(timeoutMs: number): number {
   return Math.min(timeoutMs, Math.max(10_000, timeoutMs / 10));
 }
 
-/** The death of a worker as a value; anything else is thrown on. */
+/** The death of a worker, or its want of memory, as a value; anything else is thrown on. */
 function asDeath(error: unknown): WorkerDied {
   if (error instanceof WorkerDied && error.how !== 'closed') return error;
+  // DuckDB keeps to its share of the memory, and has a larger one where fewer workers run.
+  if (error instanceof ScorelineError && error.code === 'environment' && isOutOfMemory(error))
+    return new WorkerDied(error.message, 'memory');
   throw error;
 }

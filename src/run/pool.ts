@@ -1,7 +1,7 @@
 /** The worker processes: started when needed, given one request at a time, killed when they hang, replaced when they die. */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { firstLine, shown } from '../base/errors.js';
+import { saysStarved, shown } from '../base/errors.js';
 import { sizeText } from '../base/machine.js';
 import { readReport } from '../base/watch-report.js';
 import {
@@ -403,11 +403,12 @@ export class Pool {
     this.dispatch();
   }
 
-  private endKind({ ended, hung, over, overBytes }: Member): WorkerEnd {
+  private endKind({ ended, hung, over, overBytes, stderr }: Member): WorkerEnd {
     if (this.closed || ended) return 'closed';
     if (hung) return 'hung';
     if (over !== undefined) return 'limit';
-    return overBytes === undefined ? 'died' : 'memory';
+    if (overBytes !== undefined) return 'memory';
+    return saysStarved(stderr) ? 'starved' : 'died';
   }
 
   private endText({ hung, silentMs, over, overBytes, stderr }: Member, how: string): string {
@@ -417,7 +418,7 @@ export class Pool {
       const allowed = sizeText(this.options.memoryBytes);
       return `the worker processes took ${sizeText(overBytes)}, more than run.memory (${allowed})`;
     }
-    const said = firstLine(stderr.replace(RUNTIME_LOG, '').trim());
+    const said = lastWords(stderr.replace(RUNTIME_LOG, ''));
     return said === '' ? how : `${how}: ${shown(said)}`;
   }
 
@@ -427,6 +428,13 @@ export class Pool {
     this.limit = Math.max(1, Math.floor(this.limit / 2));
     this.options.onFewer?.(this.limit, end);
   }
+}
+
+/** The line of what a process wrote at its end that says most: that of an error, or the first that has words. */
+function lastWords(text: string): string {
+  const lines = text.split('\n').filter((line) => /\w/.test(line));
+  const telling = lines.find((line) => /^\w*Error\b|^# Fatal|^FATAL|what\(\):/.test(line));
+  return (telling ?? lines[0] ?? '').trim();
 }
 
 function endOf(code: number | null, signal: NodeJS.Signals | null): string {
@@ -448,7 +456,7 @@ export async function askPatiently<Kind extends RequestKind>(
     } catch (error) {
       if (!(error instanceof WorkerDied) || asked === ASKS) throw error;
       if (error.how === 'memory') return pool.alone((alone) => alone(kind, ask));
-      if (error.how !== 'died') throw error;
+      if (error.how !== 'died' && error.how !== 'starved') throw error;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** One run of a job: plan, score what is missing, audit, publish. */
-import { messageOf, ScorelineError, shown } from '../base/errors.js';
+import { messageOf, ScorelineError, settledError, shown } from '../base/errors.js';
 import { removeLeftover } from '../base/files.js';
 import { listingNotes } from '../plan/dataset.js';
 import type { Job } from '../plan/job.js';
@@ -185,7 +185,7 @@ async function failed(
   { job, output, progress, options }: Omit<RunScope, 'temporary'>,
 ): Promise<RunFailed> {
   const staged = error instanceof Staged;
-  const cause = withFailures(staged ? error.cause : error, progress, options);
+  const cause = withFailures(settledError(staged ? error.cause : error), progress, options);
   // What fails after the step that publishes takes nothing back.
   const published = progress.owed
     ? await publishedBy(output, progress.runId).catch(() => undefined)

@@ -176,6 +176,7 @@ export class Output {
   /** A temporary folder of this process's own. */
   async makeTemporary(): Promise<string> {
     const path = join(this.root, 'tmp', temporaryName());
+    for (const place of ['tmp', 'store']) await refuseLink(this.path(place));
     try {
       await mkdir(path);
     } catch (error) {
@@ -216,6 +217,19 @@ export class Output {
       await removeLeftover(temporary);
     }
   }
+}
+
+/** What is written below `tmp` is renamed into `store`, in one step: both have to be folders of the output itself. */
+async function refuseLink(path: string): Promise<void> {
+  const isLink = await lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  );
+  if (!isLink) return;
+  throw new ScorelineError(
+    'environment',
+    `${shown(path)}: is a link; put the folder itself there, on the file system of the output`,
+  );
 }
 
 /** A record of the store that says its own key; undefined when it is not there. */

@@ -3,10 +3,10 @@ import { ScorelineError } from '../base/errors.js';
 import type { BatchPlace } from '../worker/protocol.js';
 
 /**
- * How a worker ended: it died or was killed from outside; its pool killed it because it gave no sign of life (`hung`) or
+ * How a worker ended: it died or was killed from outside; the system refused it memory or descriptors (`starved`); its pool killed it because it gave no sign of life (`hung`) or
  * because the workers took too much memory (`memory`); the request passed its own limit (`limit`); or the pool was closed.
  */
-export type WorkerEnd = 'died' | 'hung' | 'memory' | 'limit' | 'closed';
+export type WorkerEnd = 'died' | 'starved' | 'hung' | 'memory' | 'limit' | 'closed';
 
 /** The end of a worker that had a request. */
 export class WorkerDied extends Error {
@@ -40,9 +40,9 @@ export class WorkerDied extends Error {
   }
 }
 
-/** Whether the system killed a worker, as it does when memory runs out: nobody else sends this signal. */
+/** Whether the system ended a worker: it refused it memory, or killed it, as it does when memory runs out. */
 export function wasKilled({ how, signal }: WorkerDied): boolean {
-  return how === 'died' && signal === 'SIGKILL';
+  return how === 'starved' || (how === 'died' && signal === 'SIGKILL');
 }
 
 /** Whether a worker ended for want of memory, which fewer workers may leave it. */

@@ -8,12 +8,13 @@ import { createGunzip } from 'node:zlib';
 import {
   type AppendColumn,
   Database,
+  dictionaryOption,
   duckdbError,
   quoteName,
   quotePath,
   quoteText,
 } from '../base/duckdb.js';
-import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
+import { errnoOf, isOutOfMemory, ScorelineError, shown, systemError } from '../base/errors.js';
 import {
   createFile,
   createSubfolder,
@@ -298,6 +299,9 @@ async function cleanCopy(
   return storedFile(path, facts.rejected);
 }
 
+/** The smallest row group that DuckDB writes: one vector. */
+const SMALL_GROUP_ROWS = 2048;
+
 /** Has DuckDB read the records that the scan found good: as many as it counted, or something is badly wrong. */
 async function writeRows(
   database: Database,
@@ -326,17 +330,22 @@ async function writeRows(
     `max_line_size = ${Math.max(2_097_152, facts.longest + 2)}`,
     `columns = {${types}}`,
   ];
-  const write = async (parallel: boolean): Promise<number> => {
+  const write = async (parallel: boolean, groupRows: number): Promise<number> => {
+    const layout = `ROW_GROUP_SIZE ${groupRows}${dictionaryOption(columns.length)}`;
     const [answer] = await database.rows(
       `COPY (SELECT ${columns.map(quoteName).join(', ')} FROM read_csv(${quotePath(source)}, ${[...options, `parallel = ${parallel}`].join(', ')})) ` +
-        `TO ${quoteText(target)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${CSV_GROUP_ROWS})`,
+        `TO ${quoteText(target)} (FORMAT parquet, COMPRESSION snappy, ${layout})`,
     );
     return Number(answer?.Count);
   };
   // Where DuckDB cannot read parts of a file at once, or reads something else, it reads it from the start to the end.
-  const written = await write(true).catch(() => undefined);
+  const written = await write(true, CSV_GROUP_ROWS).catch(() => undefined);
   if (written === rows) return;
-  const again = await write(false);
+  const again = await write(false, CSV_GROUP_ROWS).catch((error: unknown) => {
+    if (!isOutOfMemory(error)) throw error;
+    // A file of very many columns: the plan does not depend on the row groups that are written.
+    return write(false, SMALL_GROUP_ROWS);
+  });
   if (again !== rows) {
     throw new Error(`${again} records converted where the scan found ${rows}`);
   }

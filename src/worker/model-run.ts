@@ -3,7 +3,7 @@ import type { Arena, TypedArray } from '../base/columns.js';
 import type { ElementType } from '../base/elements.js';
 import { ScorelineError, shown } from '../base/errors.js';
 import { float16Numbers } from '../base/float16.js';
-import { runtimeMessage, type Session, type TensorValues } from '../base/onnx.js';
+import { runtimeMessage, type Session, starvation, type TensorValues } from '../base/onnx.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import type { InputBinding } from '../plan/signature.js';
 import type { LoadedTrees } from './trees-load.js';
@@ -65,7 +65,8 @@ export async function runModel(
     results = await options.session.run(feeds, [...widths.keys()]);
   } catch (error) {
     if (error instanceof TreesFailed) throw error;
-    throw new ModelFailed(options.shownAs, error);
+    // No row is set aside because memory was short.
+    throw starvation(error, `model ${options.shownAs}`) ?? new ModelFailed(options.shownAs, error);
   }
   const outputs = new Map<string, OutputColumn>();
   for (const [name, { element, shape, values }] of results) {

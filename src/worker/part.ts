@@ -1,6 +1,6 @@
 /** The part of a task: what is published of its rows, beside its scores; and how both enter the store. */
 import { join } from 'node:path';
-import { type Database, quoteName, quoteText } from '../base/duckdb.js';
+import { type Database, dictionaryOption, quoteName, quoteText } from '../base/duckdb.js';
 import { createFile, createSubfolder, putFolderIfAbsent } from '../base/files.js';
 import { canonicalJson, sealed } from '../base/hash.js';
 import {
@@ -68,7 +68,8 @@ export async function writePart(
   let quarantine: StoredFile | null = null;
   if (ledger.quarantined > 0) {
     const path = join(folder, 'quarantine.parquet');
-    const options = 'FORMAT parquet, COMPRESSION zstd';
+    const texts = Math.max(...segments.map((segment) => textColumns(order, segment)));
+    const options = `FORMAT parquet, COMPRESSION zstd${dictionaryOption(texts)}`;
     quarantine = await copyTo(
       database,
       quarantineSql(order, segments),
@@ -110,7 +111,14 @@ export async function putInStore(order: TaskOrder): Promise<void> {
 function copyOptions({ publishing }: TaskOrder): string {
   if (publishing.format === 'csv')
     return `FORMAT csv, HEADER true, COMPRESSION ${publishing.compression}`;
-  return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072, DICTIONARY_SIZE_LIMIT 5000`;
+  const texts = publishing.keep.filter(({ type }) => type.includes('VARCHAR')).length;
+  return `FORMAT parquet, COMPRESSION ${publishing.compression}, ROW_GROUP_SIZE 131072, DICTIONARY_SIZE_LIMIT 5000${dictionaryOption(texts)}`;
+}
+
+/** The columns of a segment that are text where its rows are set aside: all of what was CSV. */
+function textColumns({ scoring }: TaskOrder, { columns }: Segment): number {
+  const isText = (type: string): boolean => scoring.csv !== undefined || type.includes('VARCHAR');
+  return columns.filter(({ type }) => isText(type)).length;
 }
 
 /** The published rows: kept columns, then predictions. */

@@ -1,5 +1,5 @@
 /** The messages between the parent and its workers, and how errors cross from one to the other. */
-import { type ErrorCode, messageOf, ScorelineError } from '../base/errors.js';
+import { type ErrorCode, messageOf, ScorelineError, settledError } from '../base/errors.js';
 import type { FileStamp } from '../base/hash.js';
 import type { Explained } from '../explain/explain.js';
 import type { Target } from '../explain/targets.js';
@@ -391,7 +391,8 @@ export interface WireError {
 }
 
 /** An error as a message; what is not a `ScorelineError` is a bug. */
-export function toWire(error: unknown, depth = 0): WireError {
+export function toWire(thrown: unknown, depth = 0): WireError {
+  const error = depth === 0 ? settledError(thrown) : thrown;
   const cause =
     error instanceof Error && error.cause !== undefined && depth < 5 ? error.cause : undefined;
   return {

@@ -11,6 +11,7 @@ import {
   messageOf,
   nearNames,
   ScorelineError,
+  settledError,
   shown,
   systemError,
 } from '../../src/base/errors.js';
@@ -244,6 +245,33 @@ describe('near names', () => {
     expect(didYouMean('ab', ['a\x1b', 'aa'])).toBe(' (did you mean "a\\u{1b}", "aa"?)');
     expect(didYouMean('income', columns)).toBe('');
   });
+});
+
+describe('an error of code that has no words for it', () => {
+  test.each([
+    ['std::bad_alloc', undefined],
+    ['Allocation failed - JavaScript heap out of memory', undefined],
+    ['Array buffer allocation failed', undefined],
+    ['Out of Memory Error: failed to pin block of size 256.0 KiB', undefined],
+    ["EMFILE: too many open files, open '/x/dist/run/page.js'", 'EMFILE'],
+    ['libduckdb.so: failed to map segment from shared object', 'ERR_DLOPEN_FAILED'],
+    ['libx.so: cannot open shared object file: Too many open files', 'ERR_DLOPEN_FAILED'],
+    ['ENOSPC: no space left on device, write', 'ENOSPC'],
+  ])('is the fault of the machine where that refuses something: %s', (message, code) => {
+    const error = Object.assign(new Error(message), code === undefined ? {} : { code });
+    const settled = settledError(error) as ScorelineError;
+    expect([settled.code, settled.cause, exitCodeOf(error)]).toEqual(['environment', error, 6]);
+    expect(settled.message).toContain(message);
+    expect(settled.message).not.toContain('\n');
+  });
+
+  test.each([new TypeError('x is not a function'), new RangeError('Invalid array length'), 'text'])(
+    'is what it is otherwise: %s',
+    (error) => {
+      expect(settledError(error)).toBe(error);
+      expect(exitCodeOf(error)).toBe(1);
+    },
+  );
 });
 
 test('a case that the types exclude is a bug', () => {

@@ -150,10 +150,36 @@ describe('rows on which the model fails', () => {
 describe('no row is blamed', () => {
   test('for a model that fails on large batches alone', async () => {
     const model = (values: Float32Array): void => {
-      if (values.length > 100) throw new Error('out of memory');
+      if (values.length > 100) throw new Error('too many rows');
     };
     const error = await failure(() => infer({ values: ramp(1000), model }));
-    expect([error.code, error.message]).toEqual(['model', 'model m: out of memory']);
+    expect([error.code, error.message]).toEqual(['model', 'model m: too many rows']);
+  });
+
+  test.each(['std::bad_alloc', 'Failed to allocate memory for requested buffer of size 4096'])(
+    'where the machine refuses memory: %s',
+    async (refusal) => {
+      let calls = 0;
+      const model = (): void => {
+        calls++;
+        throw new Error(refusal);
+      };
+      const error = await failure(() => infer({ values: ramp(1000), model }));
+      expect([error.code, error.message]).toEqual([
+        'environment',
+        expect.stringContaining(`model m: out of memory (${refusal}): give scoreline more memory`),
+      ]);
+      expect(calls).toBe(1);
+    },
+  );
+
+  test('for asking for more memory than there is, unless it is the only one to do so', async () => {
+    const model = (values: Float32Array): void => {
+      if (values.includes(7))
+        throw new Error('Failed to allocate memory for requested buffer of size 1000000000000000');
+    };
+    const { bad } = await infer({ values: ramp(64), model });
+    expect(bad.map(({ row, reason }) => [row, reason])).toEqual([[6, 'model_failed']]);
   });
 
   test('for a model that fails now and then', async () => {
