@@ -36,6 +36,7 @@ import {
   newsOf,
   PartMissing,
   type Publication,
+  repairCurrent,
   type Snapshot,
 } from './snapshot.js';
 import { Output } from './store.js';
@@ -258,6 +259,8 @@ interface Ended {
 async function execute(scope: RunScope): Promise<Ended> {
   const { job, output, options, progress } = scope;
   const base = await latestSnapshot(output);
+  // A run that was killed while it published may have left `current` behind, and this one may publish nothing.
+  await repairCurrent(output);
   const { selection = EVERYTHING, prune = false } = options;
   const published = base?.manifest;
   const dataset = await listOrVanished(job, selection, { prune, published });

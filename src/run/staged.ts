@@ -17,7 +17,7 @@ import { cappedLines } from '../report/quality.js';
 import { parseQuality, type QualityReport, reportText } from '../report/quality-schema.js';
 import type { ActReport } from '../report/report.js';
 import { heldOf, overriddenReverts } from './held.js';
-import { type ActOptions, act } from './history.js';
+import { type ActOptions, act, readHistory, type StagedState } from './history.js';
 import type { Override, OverrideKind } from './overridden.js';
 import {
   type Base,
@@ -274,11 +274,25 @@ export async function discardStaged(
   });
 }
 
+/** What became of something staged that is there no longer. */
+const BECAME: Readonly<Record<StagedState, string>> = {
+  waits: 'is being published or discarded',
+  published: 'has been published',
+  discarded: 'has been discarded',
+  replaced: 'a later run has replaced what it staged',
+};
+
 async function stagedFolder(output: Output, runId: string): Promise<string> {
   const staged = await listFolder(output.path('staged'));
   // Only a name that is listed is looked at: a path that leads elsewhere is none.
   if (staged.includes(runId)) return output.path('staged', runId);
   const list = staged.slice(-5).map((name) => shown(name, 40));
+  const before = (await readHistory(output)).find((entry) => entry.staged?.run === runId)?.staged;
+  if (before != null)
+    throw new ScorelineError(
+      'usage',
+      `${shown(runId)}: ${BECAME[before.state]}; "scoreline status" shows what waits`,
+    );
   throw new ScorelineError(
     'usage',
     `${shown(runId)}: no run of this name has anything staged${didYouMean(runId, staged)}; ` +

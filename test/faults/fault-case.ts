@@ -220,7 +220,7 @@ export async function until(what: string, holds: () => boolean, ms = 20_000): Pr
   }
 }
 
-/** Checks how a run ends: with nothing to say on success, one line on failure, and never with a stack. */
+/** Checks how a run ends: with nothing to say on success, one line on failure and one that names the job, and never with a stack. */
 export async function expectEnd(run: Started, ...exits: (number | null)[]): Promise<CommandResult> {
   const result = await run.ended;
   expectLine(result, exits);
@@ -235,7 +235,9 @@ export function expectLine(
   const quiet = exit === 0 || exit === 99 || exit === null;
   expect({ exit, stderr }).toEqual({
     exit: expect.toBeOneOf([...exits]),
-    stderr: quiet ? '' : expect.stringMatching(/^scoreline: (?!bug)[^\n]+\n$/),
+    stderr: quiet
+      ? ''
+      : expect.stringMatching(/^scoreline: (?!bug)[^\n]+\n(scoreline: job case[^\n]+\n)?$/),
   });
 }
 

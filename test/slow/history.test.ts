@@ -22,7 +22,9 @@ describe('scoreline runs', () => {
       { verdict: 'failed', rows: 0, snapshot: 1, error: expect.stringMatching(/^y\.csv: /) },
     ]);
     const { stdout } = await scoreline(['runs', job.output]);
-    expect(stdout.split('\n')[0]).toMatch(/^run +when \(UTC\) +what +verdict +rows +seconds/);
+    expect(stdout.split('\n')[0]).toMatch(
+      /^run +when \(UTC\) +what +verdict +rows +scored +quarantined +seconds/,
+    );
     expect(stdout.split('\n')).toHaveLength(5);
   });
 
@@ -94,7 +96,7 @@ describe('what a run staged', () => {
   test('is a conflict where another run has published other content since', async () => {
     const { job, runId } = await stagedCase();
     write(job, 'p=2/x.csv', [3, 4]);
-    expect((await job.run()).exit).toBe(0);
+    expect((await job.run('--partition', 'p=2')).exit).toBe(0);
     const { exit, stderr, stdout } = await scoreline(['publish', job.output, runId]);
     expect([exit, stdout]).toEqual([7, '']);
     expect(stderr).toMatch(/^scoreline: partition p=2: snapshot 1 of another run [^\n]*\n$/);
@@ -106,7 +108,7 @@ describe('what a run staged', () => {
     expect([exit, report]).toEqual([0, expect.objectContaining({ outcome: 'discarded' })]);
     const again = await scoreline(['discard', job.output, runId]);
     expect(again).toMatchObject({ exit: 2, stdout: '' });
-    expect(again.stderr).toMatch(/no run of this name has anything staged; nothing is staged\n$/);
+    expect(again.stderr).toMatch(/: has been discarded; "scoreline status" shows what waits\n$/);
   });
 });
 
