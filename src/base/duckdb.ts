@@ -27,7 +27,7 @@ import {
 const require = createRequire(import.meta.url);
 const duckdb: typeof import('@duckdb/node-api') = require('@duckdb/node-api');
 const bindings: typeof import('@duckdb/node-bindings') = require('@duckdb/node-bindings');
-const { ARRAY, ResultReturnType } = duckdb;
+const { LIST, ResultReturnType } = duckdb;
 
 /** The DuckDB type of each element type. */
 const TYPES: Readonly<Record<ElementType, DuckDBType>> = {
@@ -285,8 +285,11 @@ function listBytes(vector: Vector, rows: number, size: number, width: number): C
 
 /** The declared type of a column that holds `width` elements a row. */
 export function columnSqlType(element: ElementType, width: number): string {
-  return width === 1 ? sqlTypeOfElement(element) : `${sqlTypeOfElement(element)}[${width}]`;
+  return width === 1 ? sqlTypeOfElement(element) : `${sqlTypeOfElement(element)}[]`;
 }
+
+/** The elements of a column that are appended at a time: what DuckDB holds of them is outside its limit. */
+const CHUNK_ELEMENTS = 2 ** 21;
 
 /** Appends typed arrays to a table. */
 export class Appender {
@@ -299,11 +302,15 @@ export class Appender {
   /** Appends the rows `rowStart` to `rowEnd` of the columns. */
   append(columns: readonly AppendColumn[], rowStart: number, rowEnd: number): void {
     const types = columns.map(({ element, width }) =>
-      width === 1 ? TYPES[element] : ARRAY(TYPES[element], width),
+      width === 1 ? TYPES[element] : LIST(TYPES[element]),
     );
-    const vectorSize = bindings.vector_size();
-    for (let start = rowStart; start < rowEnd; start += vectorSize) {
-      const end = Math.min(start + vectorSize, rowEnd);
+    const widest = Math.max(1, ...columns.map(({ width }) => width));
+    const chunkRows = Math.max(
+      1,
+      Math.min(bindings.vector_size(), Math.floor(CHUNK_ELEMENTS / widest)),
+    );
+    for (let start = rowStart; start < rowEnd; start += chunkRows) {
+      const end = Math.min(start + chunkRows, rowEnd);
       const chunk = duckdb.DuckDBDataChunk.create(types, end - start);
       columns.forEach((column, index) => {
         setColumn(chunk, index, column, start, end);
@@ -332,7 +339,7 @@ function setColumn(
     return;
   }
   const vector = bindings.data_chunk_get_vector(chunk.chunk, index);
-  const target = width === 1 ? vector : bindings.array_vector_get_child(vector);
+  const target = width === 1 ? vector : listsIn(vector, end - start, width);
   const bytesPerRow = bytesOfElement(element) * width;
   const buffer = values.buffer;
   if (!(buffer instanceof ArrayBuffer)) throw new TypeError('shared memory cannot be appended');
@@ -345,7 +352,20 @@ function setColumn(
   );
 }
 
-/** Texts as DuckDB values: one a row, or an array of `width` a row. */
+/** Makes `rows` lists of `width` elements in a vector, and gives the vector of their elements. */
+function listsIn(vector: Vector, rows: number, width: number): Vector {
+  bindings.list_vector_reserve(vector, rows * width);
+  bindings.list_vector_set_size(vector, rows * width);
+  const places = new BigUint64Array(rows * 2);
+  for (let row = 0; row < rows; row++) {
+    places[2 * row] = BigInt(row * width);
+    places[2 * row + 1] = BigInt(width);
+  }
+  bindings.copy_data_to_vector(vector, 0, places.buffer, 0, places.byteLength);
+  return bindings.list_vector_get_child(vector);
+}
+
+/** Texts as DuckDB values: one a row, or a list of `width` a row. */
 function nest(texts: readonly string[], width: number) {
   if (width === 1) return texts;
   return Array.from({ length: texts.length / width }, (_, row) => ({

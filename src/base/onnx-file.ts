@@ -423,12 +423,13 @@ export async function externalDataFiles(modelPath: string, file: OnnxFile): Prom
   const what = `model ${shown(modelPath)}`;
   try {
     const folder = resolve(dirname(modelPath));
-    const homes = [await realpath(folder), dirname(await realpath(modelPath))];
-    const paths: string[] = [];
+    const model = await realpath(modelPath);
+    const homes = [await realpath(folder), dirname(model)];
+    const paths = new Set<string>();
     for (const location of file.externalData) {
-      paths.push(await externalDataFile(location, { folder, homes, what }));
+      paths.add(await externalDataFile(location, { folder, homes, model, what }));
     }
-    return paths;
+    return [...paths];
   } catch (error) {
     throw systemError(error, `cannot read the external data of ${what}`, 'model');
   }
@@ -436,7 +437,12 @@ export async function externalDataFiles(modelPath: string, file: OnnxFile): Prom
 
 async function externalDataFile(
   location: string,
-  { folder, homes, what }: { folder: string; homes: readonly string[]; what: string },
+  {
+    folder,
+    homes,
+    model,
+    what,
+  }: Readonly<{ folder: string; homes: string[]; model: string; what: string }>,
 ): Promise<string> {
   const refuse = (reason: string): ScorelineError =>
     new ScorelineError('model', `${what}: external data file "${shown(location)}" ${reason}`);
@@ -451,6 +457,7 @@ async function externalDataFile(
   });
   if (!homes.some((home) => isInside(home, real))) throw refuse(outside);
   if (!(await stat(real)).isFile()) throw refuse('is not a file');
+  if (real === model) throw refuse('is the model file itself');
   return path;
 }
 

@@ -105,7 +105,7 @@ function bindWhole(output: OutputFacts, problems: string[]): OutputBinding[] {
   });
 }
 
-/** The longest array that DuckDB has. */
+/** The most elements a row that can be published. */
 const WIDTH_MAX = 100_000;
 
 function bindOutput(

@@ -98,6 +98,12 @@ export function bindModel(model: ModelFacts, request: BindingRequest): Binding {
   }
   const inputs = bindInputs(model, request, problems);
   const fixedBatch = fixedBatchOf(model.inputs, problems);
+  const batchElements = inputs.reduce((sum, input) => sum + elementsPerRow(input), 0);
+  if (fixedBatch !== undefined && fixedBatch * Math.max(1, batchElements) > BATCH_ELEMENTS) {
+    problems.push(
+      `its batch has ${fixedBatch} rows of ${batchElements} elements; at most ${BATCH_ELEMENTS} elements can be fed at a time`,
+    );
+  }
   const ofOutputs: string[] = [];
   const open = inputs.find(({ list }) => list?.includes(null));
   const spec = model.inputs.find(({ name }) => name === open?.name);
@@ -223,6 +229,14 @@ function bindList(
     );
   }
   return { name, element, rank: shape.length, columns, list };
+}
+
+/** The most elements that a batch of a fixed size may have: more is no batch that memory holds. */
+const BATCH_ELEMENTS = 2 ** 28;
+
+/** The elements of a row of an input, of lists of open length one. */
+function elementsPerRow({ columns, list }: InputBinding): number {
+  return list?.reduce<number>((product, size) => product * (size ?? 1), 1) ?? columns.length;
 }
 
 /** The batch size that a model insists on: all inputs must agree. */

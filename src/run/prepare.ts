@@ -26,6 +26,7 @@ import {
   type ScoringConfig,
   type UnitPlan,
 } from '../plan/plan.js';
+import { keptElement } from '../plan/predictions.js';
 import { hasDate, type Selection } from '../plan/selection.js';
 import {
   bindModel,
@@ -159,7 +160,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
       wanted: job.run.batchRows,
       fixed: binding.fixedBatch,
       rowwise: model.rowwise,
-      bytesPerRow: bytesPerRow(binding.inputs),
+      bytesPerRow: Math.max(bytesPerRow(binding.inputs), outputBytesPerRow(binding.outputs)),
     }),
     fixedBatch: binding.fixedBatch,
     where: job.input.where,
@@ -216,6 +217,16 @@ function bytesPerRow(inputs: ScoringConfig['inputs']): number {
       columns.length;
     return sum + elements * (element === 'float16' ? 2 : Math.max(bytesOfElement(element), 1));
   }, 0);
+}
+
+function outputBytesPerRow(outputs: PublishingConfig['columns']): number {
+  const sizes = outputs.map(({ output, element, width }) => {
+    return [
+      output,
+      width * (element === 'utf8' ? 1 : bytesOfElement(keptElement(element))),
+    ] as const;
+  });
+  return [...new Map(sizes).values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** An output among the input would be scored as input the next time. */

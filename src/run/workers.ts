@@ -35,6 +35,15 @@ export function wantedWorkers({ run }: Job): number {
   return run.workers === 'auto' ? usableCores() : run.workers;
 }
 
+/** The size of a file; 0 where there is none that could be looked at: whoever reads it says why. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
 /** The pool of a job: as many workers as it wants and memory holds. The caller closes it. */
 export function openWorkers(options: {
   readonly job: Job;
@@ -48,7 +57,7 @@ export function openWorkers(options: {
 }): Pool {
   const { job, temporary, allowedFolders } = options;
   const memoryBytes = memoryBytesOf(job);
-  const modelBytes = statSync(job.model.path, { throwIfNoEntry: false })?.size ?? 0;
+  const modelBytes = sizeOf(job.model.path);
   const fit = Math.max(1, Math.floor(memoryBytes / (WORKER_BYTES + MODEL_COPIES * modelBytes)));
   const wanted = wantedWorkers(job);
   const size = Math.min(wanted, fit);

@@ -116,12 +116,11 @@ export class ScoreTable {
   async write(order: TaskOrder, record: ScoresRecord, about: KeptBeside): Promise<void> {
     const folder = join(order.temporaryFolder, 'scores');
     await createSubfolder(folder);
-    const columns = this.outputs.map(({ element, width }, i) => {
-      if (this.bad.length === 0) return `o${i}`;
-      // DuckDB has no CASE of arrays.
-      const output = width === 1 ? `o${i}` : `CAST(o${i} AS ${columnSqlType(element, 1)}[])`;
-      return `CASE WHEN status = ${ROW_STATUS.scored} THEN ${output} END AS o${i}`;
-    });
+    const columns = this.outputs.map((_, i) =>
+      this.bad.length === 0
+        ? `o${i}`
+        : `CASE WHEN status = ${ROW_STATUS.scored} THEN o${i} END AS o${i}`,
+    );
     const scores = await copyTo(
       this.database,
       `SELECT ${['status', ...columns].join(', ')} FROM scores`,

@@ -420,6 +420,15 @@ describe('externalDataFiles', () => {
     expect(await externalDataFiles('gone.onnx', await readOnnxFile(small('linear')))).toEqual([]);
   });
 
+  it('gives a file once that is named in several ways', async () => {
+    const home = fs.mkdtempSync(join(folder, 'x-'));
+    const path = join(home, 'm.onnx');
+    fs.writeFileSync(join(home, 'w.bin'), 'w');
+    const tensors = [part(5, external('a', 'w.bin')), part(5, external('b', './w.bin'))];
+    fs.writeFileSync(path, model([...tensors, Y]));
+    expect(await externalDataFiles(path, await readOnnxFile(path))).toEqual([join(home, 'w.bin')]);
+  });
+
   it('allows folders below, and links that stay inside', async () => {
     const paths = await files('link.bin', (home) => {
       fs.mkdirSync(join(home, 'sub'));
@@ -459,6 +468,8 @@ describe('externalDataFiles', () => {
     ['.', 'is not a file', nothing],
     ['', 'has no possible name', nothing],
     ['a\0b', 'has no possible name', nothing],
+    ['m.onnx', 'is the model file itself', nothing],
+    ['link', 'is the model file itself', (home) => fs.symlinkSync('m.onnx', join(home, 'link'))],
     ['/etc/hostname', "lies outside the model's folder", nothing],
     ['C:\\w.bin', "lies outside the model's folder", nothing],
     ['../secret', "lies outside the model's folder", nothing],
