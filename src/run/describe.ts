@@ -1,11 +1,8 @@
 /** What is known of the model and the files: from the cache where that can be trusted, else by asking workers. */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { ScorelineError, shown } from '../base/errors.js';
-import { writeFileWhole } from '../base/files.js';
-import { canonicalJson, type FileStamp, isSettled, stampOf, stampText } from '../base/hash.js';
-import { type CsvDialect, type CsvFacts, dialectJson } from '../plan/csv.js';
-import type { DataFile, FileFacts, SchemaColumn } from '../plan/dataset.js';
+import { stampText } from '../base/hash.js';
+import type { CsvDialect } from '../plan/csv.js';
+import type { DataFile, FileFacts } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
 import {
   type DescribeCsv,
@@ -14,157 +11,9 @@ import {
   fromWire,
   toWire,
 } from '../worker/protocol.js';
+import type { DescriptionCache } from './description-cache.js';
 import { askPatiently, type Pool } from './pool.js';
-import type { Output } from './store.js';
 import { deathAsError, lackedMemory, WorkerDied, wasKilled } from './worker-died.js';
-
-/** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 7;
-
-interface CachedFile {
-  readonly stamp: string;
-  readonly sha256: string | null;
-  readonly rows: number;
-  /** Rows and bytes of each row group, in turn. */
-  readonly groups: readonly number[];
-  /** The place of its schema among the cache's schemas. */
-  readonly schema: number;
-  readonly csv?: CsvFacts;
-}
-
-interface CachedModel {
-  readonly device: string;
-  readonly columns: number | null;
-  readonly facts: ModelFacts;
-}
-
-interface CacheContent {
-  readonly format: number;
-  readonly schemas: readonly (readonly SchemaColumn[])[];
-  readonly files: Readonly<Record<string, CachedFile>>;
-  readonly models: Readonly<Record<string, CachedModel>>;
-}
-
-/** Descriptions of files and models, kept in the output by path and stamp; lost or damaged, they are made anew. */
-export class DescriptionCache {
-  private readonly path: string | undefined;
-  private readonly schemas: (readonly SchemaColumn[])[] = [];
-  private readonly schemaIndex = new Map<string, number>();
-  private readonly files = new Map<string, CachedFile>();
-  private readonly models = new Map<string, CachedModel>();
-  private dirty = false;
-
-  private constructor(path: string | undefined) {
-    this.path = path;
-  }
-
-  /** The cache of an output; without one, a cache that is not kept. */
-  static async load(output: Output | undefined): Promise<DescriptionCache> {
-    const cache = new DescriptionCache(output?.path('cache', 'descriptions.json'));
-    if (cache.path === undefined) return cache;
-    try {
-      // Written by this same program: what it says is only used where stamps agree.
-      const content = JSON.parse(await readFile(cache.path, 'utf8')) as CacheContent;
-      if (content.format !== CACHE_FORMAT) return cache;
-      for (const schema of content.schemas) cache.internSchema(schema);
-      for (const [path, file] of Object.entries(content.files)) cache.files.set(path, file);
-      for (const [path, model] of Object.entries(content.models)) cache.models.set(path, model);
-    } catch {
-      // No cache, or a damaged one: what it would have said is found out again.
-      return new DescriptionCache(cache.path);
-    }
-    return cache;
-  }
-
-  private internSchema(schema: readonly SchemaColumn[]): number {
-    const text = JSON.stringify(schema);
-    const known = this.schemaIndex.get(text);
-    if (known !== undefined) return known;
-    this.schemaIndex.set(text, this.schemas.length);
-    return this.schemas.push(schema) - 1;
-  }
-
-  /** The facts of a file, if it is what it was when they were found; of a CSV file, as read in a dialect. */
-  file(file: DataFile, dialect: CsvDialect | undefined): FileFacts | undefined {
-    const cached = this.files.get(nameOf(file, dialect));
-    if (cached === undefined || cached.stamp !== stampText(file.stamp)) return undefined;
-    const schema = this.schemas[cached.schema];
-    if (schema === undefined) return undefined;
-    const rowGroups = [];
-    for (let i = 0; i + 1 < cached.groups.length; i += 2) {
-      rowGroups.push({ rows: cached.groups[i]!, bytes: cached.groups[i + 1]! });
-    }
-    const { sha256, rows, csv } = cached;
-    return { sha256, rows, rowGroups, schema, ...(csv === undefined ? {} : { csv }) };
-  }
-
-  /** Keeps the facts of a file, unless it was written so lately that it may be written again unseen. */
-  keepFile(
-    file: DataFile,
-    dialect: CsvDialect | undefined,
-    { stamp, facts }: { readonly stamp: FileStamp; readonly facts: FileFacts },
-    nowNs: bigint,
-  ): void {
-    if (!isSettled(stamp, nowNs)) return;
-    this.files.set(nameOf(file, dialect), {
-      stamp: stampText(stamp),
-      sha256: facts.sha256,
-      rows: facts.rows,
-      groups: facts.rowGroups.flatMap(({ rows, bytes }) => [rows, bytes]),
-      schema: this.internSchema(facts.schema),
-      ...(facts.csv === undefined ? {} : { csv: facts.csv }),
-    });
-    this.dirty = true;
-  }
-
-  /** The facts of a model on a device, if its files are what they were when they were found. */
-  async model(
-    path: string,
-    device: string,
-    columns: number | undefined,
-  ): Promise<ModelFacts | undefined> {
-    const cached = this.models.get(resolve(path));
-    if (cached === undefined || cached.device !== device || cached.columns !== (columns ?? null))
-      return undefined;
-    for (const { path: part, stamp } of cached.facts.files) {
-      try {
-        if (stampText(await stampOf(part)) !== stampText(stamp)) return undefined;
-      } catch {
-        return undefined;
-      }
-    }
-    return cached.facts;
-  }
-
-  /** Keeps the facts of a model, unless a file of it was written lately. */
-  keepModel(
-    { path, device, columns }: { path: string; device: string; columns: number | undefined },
-    facts: ModelFacts,
-    nowNs: bigint,
-  ): void {
-    if (facts.files.some(({ stamp }) => !isSettled(stamp, nowNs))) return;
-    this.models.set(resolve(path), { device, columns: columns ?? null, facts });
-    this.dirty = true;
-  }
-
-  /** Writes the cache, if anything new is in it. */
-  async save(): Promise<void> {
-    if (this.path === undefined || !this.dirty) return;
-    const content: CacheContent = {
-      format: CACHE_FORMAT,
-      schemas: this.schemas,
-      files: Object.fromEntries(this.files),
-      models: Object.fromEntries(this.models),
-    };
-    await writeFileWhole(this.path, JSON.stringify(content));
-    this.dirty = false;
-  }
-}
-
-/** The name of a file in the cache: no path holds a NUL. */
-function nameOf({ absolute }: DataFile, dialect: CsvDialect | undefined): string {
-  return dialect === undefined ? absolute : `${absolute}\0${canonicalJson(dialectJson(dialect))}`;
-}
 
 /** What the workers of a run are asked through, started when the first question comes. */
 export type OpenPool = () => Pool;

@@ -38,7 +38,8 @@ import {
   UNREADABLE_DECIMAL,
   unifiedType,
 } from '../plan/signature.js';
-import { DescriptionCache, describeFiles, describeModel, type OpenPool } from './describe.js';
+import { describeFiles, describeModel, type OpenPool } from './describe.js';
+import { DescriptionCache } from './description-cache.js';
 import { checkExpressionIn } from './expression.js';
 import { countedColumns } from './gate-columns.js';
 import type { Output } from './store.js';

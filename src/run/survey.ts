@@ -5,7 +5,8 @@ import type { Dataset, FileFacts, SchemaColumn } from '../plan/dataset.js';
 import { type DraftColumn, keyCandidates } from '../plan/draft.js';
 import type { PartitionValue } from '../plan/partition.js';
 import { columnsOfFile, unifiedType } from '../plan/signature.js';
-import { DescriptionCache, describeFiles } from './describe.js';
+import { describeFiles } from './describe.js';
+import { DescriptionCache } from './description-cache.js';
 import { inspectWith } from './inspect.js';
 import { askPatiently, type Pool } from './pool.js';
 
