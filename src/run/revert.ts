@@ -7,6 +7,7 @@ import { type ActOptions, act } from './history.js';
 import {
   putSnapshot,
   readSnapshot,
+  repairCurrent,
   reportBeside,
   type Snapshot,
   snapshotNumbers,
@@ -33,8 +34,11 @@ export async function revert(
   const subject = `snapshot ${target.number}`;
   return act(output, { command: 'revert', subject, ...options }, async ({ temporary, draft }) => {
     const { manifest } = target;
-    if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest))
+    if (latest !== undefined && manifestText(latest.manifest) === manifestText(manifest)) {
+      // A revert that was killed just after it had published may have left it behind.
+      await repairCurrent(output);
       return { outcome: 'unchanged', snapshot: undefined };
+    }
     const report = await reportBeside(target);
     const next = {
       number: number + 1,
