@@ -121,9 +121,10 @@ export async function recordFixture(
     const scored = await scoreFixture(scope, scope.job, 'out');
     const rows = join(scope.folder, 'expected.parquet');
     await askPatiently(scope.pool, 'record-rows', { side: scored.side, path: rows });
-    await writeFileWhole(expected, await readFile(rows));
-    const recorded = { ...recordOf(scored), expected: (await hashFile(expected)).sha256 };
+    const recorded = { ...recordOf(scored), expected: (await hashFile(rows)).sha256 };
+    // A crash before the second step leaves a fixture that can be recorded again: rows alone would count as somebody else's.
     await writeFixture(file, { ...fixture, recorded });
+    await writeFileWhole(expected, await readFile(rows));
     return { format: 1, job: job.name, fixture: file, expected, ledger: scored.report.ledger };
   });
 }
