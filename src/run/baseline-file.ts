@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { ScorelineError, shown, systemError } from '../base/errors.js';
 import { writeFileWhole } from '../base/files.js';
-import { canonicalJson, type Json } from '../base/hash.js';
+import { canonicalJson, isUnedited, sealed } from '../base/hash.js';
 import { requireFile } from '../base/regular-file.js';
 import type { Statistics } from '../stats/column.js';
 import { encodeStatistics } from '../stats/encode.js';
@@ -27,18 +27,20 @@ const fileSchema = z.strictObject({
   label: z.string(),
   units: z.int().positive(),
   statistics: z.json(),
+  /** The digest of the rest; files of earlier versions have none. */
+  digest: z.string().optional(),
 });
 
 /** A baseline as the text of a file. */
 function baselineText({ label, units, statistics }: Baseline): string {
-  const json: Json = {
+  const json = {
     format: 1,
     kind: 'scoreline baseline',
     label,
     units,
     statistics: encodeStatistics(statistics),
   };
-  return `${canonicalJson(json)}\n`;
+  return `${canonicalJson(sealed(json))}\n`;
 }
 
 /** What was saved. */
@@ -87,6 +89,11 @@ export async function readBaseline(path: string, what: string): Promise<Baseline
   }
   const file = fileSchema.safeParse(jsonOf(text)).data;
   const statistics = file && parseStatistics(file.statistics);
+  if (file?.digest !== undefined && !isUnedited({ ...file, digest: file.digest }))
+    throw new ScorelineError(
+      'usage',
+      `${what}: is damaged, or was edited; make it again with "scoreline baseline save"`,
+    );
   if (statistics === undefined) {
     throw new ScorelineError(
       'usage',
