@@ -47,6 +47,8 @@ export interface CsvRecord {
 export interface ScoresRecord {
   /** 1: without statistics. */
   readonly format: 1 | 2;
+  /** The score key; records of earlier versions lack it. */
+  readonly key?: string | undefined;
   readonly inputs: readonly InputLedger[];
   /** By feature column: how many values a cast has changed. */
   readonly lossyCasts: readonly { readonly column: string; readonly values: number }[];

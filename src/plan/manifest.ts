@@ -71,6 +71,7 @@ export function parseStoredPart(text: string): StoredPart | undefined {
 const scoresSchema = z.strictObject({
   ...ownDigest,
   format: z.union([z.literal(1), z.literal(2)]),
+  key: digest.optional(),
   inputs: z.array(inputLedgerSchema),
   lossyCasts: z.array(z.strictObject({ column: z.string(), values: count })),
   files: z
@@ -83,9 +84,10 @@ const scoresSchema = z.strictObject({
     .optional(),
 });
 
-/** Reads what is recorded beside scores; undefined when it is damaged. */
-export function parseScores(text: string): ScoresRecord | undefined {
-  return recordIn(text, scoresSchema);
+/** Reads what is recorded beside the scores of a key; undefined when it is damaged, or belongs to another key. */
+export function parseScores(text: string, key: string): ScoresRecord | undefined {
+  const record = recordIn(text, scoresSchema);
+  return record?.key === undefined || record.key === key ? record : undefined;
 }
 
 const csvRecordSchema = z.strictObject({
@@ -264,6 +266,9 @@ const stagedSchema = z.strictObject({
   judged: z.array(judgedSchema).optional(),
   /** Why it was not published. */
   reason: z.string(),
+  /** The digests of the manifest and the report beside it; records of earlier versions lack them. */
+  manifest: digest.optional(),
+  report: digest.optional(),
 });
 
 /** What is kept beside a staged snapshot, so that it can be published later as if by its run. */

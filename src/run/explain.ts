@@ -1,14 +1,14 @@
 /** Why scores moved: asks a worker about the samples and models that the store keeps. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, firstLine, messageOf, shown } from '../base/errors.js';
+import { errnoOf, firstLine, messageOf, ScorelineError, shown } from '../base/errors.js';
 import { canonicalJson } from '../base/hash.js';
 import { decodePublished } from '../explain/sample-file.js';
 import { type ExplainedColumn, targetsOf } from '../explain/targets.js';
 import { SAMPLE_FILE } from '../plan/ledger.js';
 import { explanationOf, notExplained, nothingMoved } from '../report/explanation.js';
 import type { Explanation } from '../report/explanation-schema.js';
-import type { ExplainOrderSide } from '../worker/protocol.js';
+import type { ExplainOrderSide, SampleRef } from '../worker/protocol.js';
 import { isLabel } from './gate-columns.js';
 import { modelFile, modelKey, readModelRecord } from './model-store.js';
 import { askPatiently, Pool } from './pool.js';
@@ -144,11 +144,22 @@ async function sideOf(output: Output, units: readonly UnitParts[]): Promise<Side
   const [key] = models;
   const record = await readModelRecord(output, key!);
   if (record === undefined) return `the model is not kept (sample_rows, in the job file, keeps it)`;
-  const tasks = parts.map(({ key: partKey, scoreKey }) => ({
-    scored: join(output.scoreFolder(scoreKey), SAMPLE_FILE),
-    published: join(output.partFolder(partKey), SAMPLE_FILE),
-  }));
-  const columns = await columnsOf(tasks[0]!.published);
+  const tasks: ExplainOrderSide['tasks'][number][] = [];
+  for (const { key: partKey, scoreKey } of parts) {
+    try {
+      const scores = await output.readScores(scoreKey);
+      const part = await output.readPart(partKey);
+      tasks.push({
+        scored: sampleIn(output.scoreFolder(scoreKey), scores?.files?.sample),
+        published: sampleIn(output.partFolder(partKey), part?.sample),
+      });
+    } catch (error) {
+      // A run can do without its explanation.
+      if (error instanceof ScorelineError) return error.message;
+      throw error;
+    }
+  }
+  const columns = await columnsOf(tasks[0]!.published.path);
   if (columns === undefined) return 'no sample is kept (sample_rows, in the job file, keeps one)';
   const model = {
     key: key!,
@@ -156,6 +167,10 @@ async function sideOf(output: Output, units: readonly UnitParts[]): Promise<Side
     shownAs: `${shown(record.files[0]!.path, 60)} (${key!.slice(0, 8)})`,
   };
   return { order: { tasks, model }, columns };
+}
+
+function sampleIn(folder: string, digest: string | undefined): SampleRef {
+  return { path: join(folder, SAMPLE_FILE), sha256: digest };
 }
 
 /** The predictions that a part has, from its sample. */

@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, shown, systemError } from '../base/errors.js';
+import { sha256 } from '../base/hash.js';
 import { type PartRecord, STATISTICS_FILE } from '../plan/ledger.js';
 import type { UnitRecord } from '../plan/manifest.js';
 import { mergeStatistics, type Statistics } from '../stats/column.js';
 import { parseStatistics } from '../stats/parse.js';
-import type { Output } from './store.js';
+import { damagedRecord, type Output } from './store.js';
 
 /** The tasks of a unit, or some of them, and the model that scored them. */
 export type UnitParts = Pick<UnitRecord, 'parts' | 'model'>;
@@ -66,20 +67,33 @@ export class StatisticsReader {
 
   /** Of a task: its features beside its scores, the rest beside its part. */
   private async readTask({ key, scoreKey }: PartRecord): Promise<Statistics | undefined> {
-    const features = await readStatistics(this.output.scoreFolder(scoreKey));
-    const others = await readStatistics(this.output.partFolder(key));
+    const scores = await this.output.readScores(scoreKey);
+    const part = await this.output.readPart(key);
+    if (scores === undefined || part === undefined) return undefined;
+    const features = await readStatistics(
+      this.output.scoreFolder(scoreKey),
+      scores.files?.statistics,
+    );
+    const others = await readStatistics(this.output.partFolder(key), part.statistics);
     if (features === undefined || others === undefined) return undefined;
     return { rows: others.rows, columns: [...features.columns, ...others.columns] };
   }
 }
 
-/** The statistics in a folder; undefined where there are none that can be used: damage is for `verify` to find. */
-async function readStatistics(folder: string): Promise<Statistics | undefined> {
+/**
+ * The statistics in a folder; undefined where its record names none, or they are of another version. Throws `environment` where
+ * they are not what was recorded: gates would judge by wrong numbers.
+ */
+async function readStatistics(
+  folder: string,
+  digest: string | undefined,
+): Promise<Statistics | undefined> {
+  if (digest === undefined) return undefined;
   const path = join(folder, STATISTICS_FILE);
-  try {
-    return parseStatistics(JSON.parse(await readFile(path, 'utf8')));
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') throw damagedRecord(path);
     throw systemError(error, `cannot read ${shown(path)}`);
-  }
+  });
+  if (sha256(text) !== digest) throw damagedRecord(path);
+  return parseStatistics(JSON.parse(text));
 }

@@ -2,20 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, rename, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
-import { listFolder, listTree, makeFolder, removeLeftover, writeFileWhole } from '../base/files.js';
+import { listFolder, listTree, makeFolder, removeLeftover } from '../base/files.js';
 import { processSpace } from '../base/identity.js';
-import type { CsvRecord } from '../plan/ledger.js';
+import type { CsvRecord, ScoresRecord } from '../plan/ledger.js';
 import { parseCsvRecord, parseScores, parseStoredPart, type StoredPart } from '../plan/manifest.js';
-
-const MARKER = 'scoreline.json';
-const FORMAT = 1;
+import { MARKER, markerError, markerProblem, writeMarker } from './marker.js';
 
 /** The folders of an output. */
 const PLACES: readonly string[] = ['store', 'snapshots', 'runs', 'staged', 'tmp', 'cache'];
-
-const markerSchema = z.looseObject({ format: z.number() });
 
 /** What the store holds. */
 export const STORE_KINDS = ['parts', 'scores', 'csv', 'models'] as const;
@@ -26,13 +21,22 @@ export type StoreKind = (typeof STORE_KINDS)[number];
 /** An output folder and the places in it. */
 export class Output {
   readonly root: string;
+  /** What is wrong with the file that says whose the folder is; undefined when nothing is. */
+  readonly markerProblem: string | undefined;
 
-  private constructor(root: string) {
+  private constructor(root: string, problem?: string) {
     this.root = root;
+    this.markerProblem = problem;
   }
 
-  /** The output at `root` if there is one. Throws `usage` when something else is there. */
-  static async find(root: string): Promise<Output | undefined> {
+  /**
+   * The output at `root` if there is one. Throws `usage` when something else is there, and `environment` when the file is lost that
+   * says whose the folder is, unless `evenUnmarked`.
+   */
+  static async find(
+    root: string,
+    { evenUnmarked = false }: { readonly evenUnmarked?: boolean } = {},
+  ): Promise<Output | undefined> {
     let names: string[];
     try {
       names = await readdir(root);
@@ -48,23 +52,9 @@ export class Output {
     // One whose output was taken away leaves at most folders that it was about to put something into.
     if (names.every((name) => PLACES.includes(name)) && (await listTree(root)).length === 0)
       return undefined;
-    if (!names.includes(MARKER)) {
-      throw new ScorelineError(
-        'usage',
-        `output.path ${shown(root)}: holds something else (${shown(names.sort()[0]!, 40)} …); name a folder of scoreline's own`,
-      );
-    }
-    const text = await readFile(join(root, MARKER), 'utf8').catch((error: unknown) => {
-      throw systemError(error, `cannot read ${shown(join(root, MARKER))}`);
-    });
-    const marker = markerSchema.safeParse(parseJson(text));
-    if (!marker.success || marker.data.format !== FORMAT) {
-      throw new ScorelineError(
-        'usage',
-        `output.path ${shown(root)}: made by another version of scoreline (${MARKER} does not say format ${FORMAT})`,
-      );
-    }
-    return new Output(root);
+    const problem = await markerProblem(root, names);
+    if (problem !== undefined && !evenUnmarked) throw markerError(root, problem);
+    return new Output(root, problem);
   }
 
   /** The output at `root`, created if nothing is there. */
@@ -73,7 +63,7 @@ export class Output {
     const output = found ?? new Output(root);
     if (found === undefined) {
       await makeFolder(root);
-      await writeFileWhole(join(root, MARKER), `${JSON.stringify({ format: FORMAT })}\n`);
+      await writeMarker(root);
     }
     for (const name of PLACES) {
       await makeFolder(join(root, name));
@@ -148,7 +138,7 @@ export class Output {
   async hasScores(key: string): Promise<boolean> {
     try {
       const text = await readFile(join(this.scoreFolder(key), 'scores.json'), 'utf8');
-      return parseScores(text)?.format !== 1;
+      return parseScores(text, key)?.format !== 1;
     } catch (error) {
       // What cannot be read is there: who uses it says what is wrong with it.
       return errnoOf(error) !== 'ENOENT';
@@ -171,6 +161,18 @@ export class Output {
   async readPart(key: string): Promise<StoredPart | undefined> {
     const path = join(this.partFolder(key), 'part.json');
     return readRecord(path, key, parseStoredPart, ({ part }) => part.key);
+  }
+
+  /** The record beside the scores of a key, if the store has them. Throws `environment` when it is damaged. */
+  async readScores(key: string): Promise<ScoresRecord | undefined> {
+    const path = join(this.scoreFolder(key), 'scores.json');
+    return readRecord(
+      path,
+      key,
+      (text) => parseScores(text, key),
+      // Records of earlier versions do not say their key.
+      (record) => record.key ?? key,
+    );
   }
 
   /** A temporary folder of this process's own. */
@@ -248,18 +250,15 @@ async function readRecord<Parsed>(
   }
   const record = parse(text);
   if (record !== undefined && keyIn(record) === key) return record;
-  throw new ScorelineError(
+  throw damagedRecord(path);
+}
+
+/** The error about a file of the store that is not what was recorded. */
+export function damagedRecord(path: string): ScorelineError {
+  return new ScorelineError(
     'environment',
     `${shown(path)}: damaged; "scoreline verify --repair" removes it, then run again`,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** What nobody has used for so long is nobody's any more: no run goes on for so long without a new task. */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { Arena, type Column, recordBatchOf, type TypedArray } from '../base/columns.js';
 import { errnoOf, ScorelineError, shown } from '../base/errors.js';
+import { sha256 } from '../base/hash.js';
 import { Session } from '../base/onnx.js';
 import { explainChanges } from '../explain/explain.js';
 import type { ExplainedModel, ExplainedSide } from '../explain/features.js';
@@ -16,7 +17,7 @@ import type { Scores } from '../explain/targets.js';
 import type { OutputBinding } from '../plan/predictions.js';
 import { inferBatch } from './infer.js';
 import type { InferenceOptions, OutputColumn } from './model-run.js';
-import type { ExplainAnswer, ExplainOrder, ExplainOrderSide } from './protocol.js';
+import type { ExplainAnswer, ExplainOrder, ExplainOrderSide, SampleRef } from './protocol.js';
 import { areTreesAlone, treesAsSession } from './trees.js';
 import type { LoadedTrees } from './trees-load.js';
 
@@ -95,7 +96,7 @@ interface LoadedSide {
 /** How many samples are put together at a time. */
 const TOGETHER = 8;
 
-async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<LoadedSide | string> {
+async function loadSide({ tasks }: ExplainOrderSide, rows: number): Promise<LoadedSide | string> {
   let sum: Sample | undefined;
   let first:
     | { scored: ScoredSample; published: Pick<PublishedSample, 'columns' | 'kept'> }
@@ -105,9 +106,10 @@ async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<Load
     // Rows of greater hashes than those gathered already would be cut again.
     const bound = sum?.bound;
     const scored = await readIfThere(task.scored, (bytes) => decodeScored(bytes, bound));
-    const published = await readIfThere(task.published, (bytes) =>
-      decodePublished(bytes, scored?.hashes.length),
-    );
+    const most = scored === DAMAGED ? undefined : scored?.hashes.length;
+    const published = await readIfThere(task.published, (bytes) => decodePublished(bytes, most));
+    if (scored === DAMAGED || published === DAMAGED)
+      return 'a sample is damaged ("scoreline verify" names it)';
     if (scored === undefined || published?.rows !== scored.count) return 'no sample is kept';
     // Of a task of which no row was scored there is nothing to say, not even of its columns.
     if (scored.count === 0) continue;
@@ -118,12 +120,12 @@ async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<Load
     if (!isSame) return 'the features or predictions are not the same in all partitions';
     gathered.push({ ...scored, kept: published.kept });
     if (gathered.length < TOGETHER) continue;
-    sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], most);
+    sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], rows);
     gathered = [];
   }
   if (first === undefined) return 'no row was scored';
   if (sum === undefined || gathered.length > 0)
-    sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], most);
+    sum = mergeSamples(sum === undefined ? gathered : [sum, ...gathered], rows);
   const { scored, published } = first;
   return {
     sample: sum,
@@ -134,12 +136,16 @@ async function loadSide({ tasks }: ExplainOrderSide, most: number): Promise<Load
   };
 }
 
+/** Instead of the content of a file that is not what was recorded. */
+const DAMAGED = 'damaged';
+
 async function readIfThere<Content>(
-  path: string,
+  { path, sha256: digest }: SampleRef,
   decode: (bytes: Uint8Array) => Content | undefined,
-): Promise<Content | undefined> {
+): Promise<Content | typeof DAMAGED | undefined> {
   try {
-    return decode(await readFile(path));
+    const bytes = await readFile(path);
+    return digest !== undefined && sha256(bytes) !== digest ? DAMAGED : decode(bytes);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return undefined;

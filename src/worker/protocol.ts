@@ -254,8 +254,15 @@ export interface ExplainOrder {
 
 /** One side: the samples of its tasks, beside their scores and parts, and the model. Paths are absolute. */
 export interface ExplainOrderSide {
-  readonly tasks: readonly { readonly scored: string; readonly published: string }[];
+  /** The samples beside scores and part of each task. */
+  readonly tasks: readonly { readonly scored: SampleRef; readonly published: SampleRef }[];
   readonly model: { readonly key: string; readonly path: string; readonly shownAs: string };
+}
+
+/** A file with a sample, and the digest that its record keeps; undefined in records of earlier versions. */
+export interface SampleRef {
+  readonly path: string;
+  readonly sha256: string | undefined;
 }
 
 /** What was found, or why nothing could be; `notes` say what to keep in mind. */

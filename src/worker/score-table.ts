@@ -162,7 +162,7 @@ export class ScoreTable {
     // Loaded when it is needed: most tasks do not come here, and every worker would wait for it.
     const { parseScores } = await import('../plan/manifest.js');
     const path = join(order.scoreFolder, 'scores.json');
-    const record = parseScores(await readFile(path, 'utf8'));
+    const record = parseScores(await readFile(path, 'utf8'), order.scoreKey);
     if (record === undefined) throw damagedScores(path);
     const file = join(order.scoreFolder, 'scores.parquet');
     if (record.files !== undefined && (await hashFile(file)).sha256 !== record.files.scores)
@@ -176,10 +176,11 @@ export class ScoreTable {
     );
     if (Number(stored?.Count) !== order.rows) throw damagedScores(file);
     if (record.inputs.some((input) => input.ledger.quarantined > 0)) {
+      const badFile = join(order.scoreFolder, 'bad.parquet');
+      if (record.files !== undefined && (await hashFile(badFile)).sha256 !== record.files.bad)
+        throw damagedScores(badFile);
       await createBadTable(database);
-      await database.run(
-        `INSERT INTO bad SELECT * FROM read_parquet(${quotePath(join(order.scoreFolder, 'bad.parquet'))})`,
-      );
+      await database.run(`INSERT INTO bad SELECT * FROM read_parquet(${quotePath(badFile)})`);
     }
     return record;
   }

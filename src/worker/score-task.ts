@@ -114,6 +114,7 @@ async function score(order: TaskOrder, segments: readonly Segment[], tools: Task
   await table.finish();
   const record: ScoresRecord = {
     format: 2,
+    key: order.scoreKey,
     inputs: ledgersOf(order, table.status),
     lossyCasts: [...task.lossyCasts].map(([column, values]) => ({ column, values })),
   };

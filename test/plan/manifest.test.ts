@@ -21,6 +21,7 @@ import { failure } from '../failure.js';
 
 const digest = (letter: string): string => letter.repeat(64);
 
+const KEY = 'd'.repeat(64);
 const LEDGER = { rows: 10, scored: 7, quarantined: 2, filtered: 1 };
 
 const PART: PartRecord = {
@@ -164,21 +165,27 @@ test('what is recorded beside scores can be read back, and is damaged when it ca
     inputs: [{ path: 'a', ledger: LEDGER }],
     lossyCasts: [{ column: 'x', values: 3 }],
   };
-  expect(parseScores(JSON.stringify(scores))).toEqual(scores);
+  expect(parseScores(JSON.stringify(scores), KEY)).toEqual(scores);
   const counted = {
     ...scores,
     format: 2,
     files: { scores: 'a'.repeat(64), bad: null, statistics: 'b'.repeat(64) },
   };
-  expect(parseScores(JSON.stringify(counted))).toEqual(counted);
-  expect(parseScores(JSON.stringify({ ...scores, format: 3 }))).toBeUndefined();
-  expect(parseScores('{')).toBeUndefined();
+  expect(parseScores(JSON.stringify(counted), KEY)).toEqual(counted);
+  expect(parseScores(JSON.stringify({ ...scores, format: 3 }), KEY)).toBeUndefined();
+  expect(parseScores('{', KEY)).toBeUndefined();
+  const bound = { ...counted, key: KEY };
+  expect(parseScores(JSON.stringify(bound), KEY)).toEqual(bound);
+  expect(parseScores(JSON.stringify(bound), 'c'.repeat(64))).toBeUndefined();
 });
 
 test('a record that holds the digest of the rest of it is damaged when anything in it was changed', () => {
   const records = [
     [parseStoredPart, { part: PART, inputs: [] }],
-    [parseScores, { format: 2, inputs: [], lossyCasts: [{ column: 'x', values: 3 }] }],
+    [
+      (text: string) => parseScores(text, KEY),
+      { format: 2, inputs: [], lossyCasts: [{ column: 'x', values: 3 }] },
+    ],
     [parseCsvRecord, { key: 'a'.repeat(64), rows: 3, rejected: null }],
   ] as const;
   for (const [parse, record] of records) {
