@@ -178,13 +178,16 @@ const ORDER = `
   worker/watchdog.ts
   worker/main.ts
 
+  run/marker.ts
   run/store.ts
   run/scratch.ts
   run/model-store.ts
   run/chain.ts
   run/held.ts
   run/overridden.ts
+  run/damage-marks.ts
   run/snapshot.ts
+  run/mend.ts
   run/kept-jobs.ts
   run/owner.ts
   run/free-output.ts
@@ -194,11 +197,15 @@ const ORDER = `
   run/chain-damage.ts
   run/staged.ts
   run/revert.ts
+  run/checker.ts
+  run/store-damage.ts
+  run/snapshot-damage.ts
   run/verify.ts
   run/gc.ts
   run/worker-died.ts
   run/pool.ts
   run/workers.ts
+  run/description-cache.ts
   run/describe.ts
   run/expression.ts
   run/gate-columns.ts

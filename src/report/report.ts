@@ -63,6 +63,9 @@ export interface InputsReceipt {
   readonly sha256: string;
 }
 
+/** SHA-256 digests of files, by name. */
+export type FileDigests = Readonly<Record<string, string>>;
+
 /** The report of a run. */
 export interface RunReport {
   readonly format: 1;
@@ -76,6 +79,10 @@ export interface RunReport {
   readonly staged: string | null;
   /** The digest of the manifest that the run published; null when it published none. */
   readonly manifest: string | null;
+  /** By name: the digests of the files beside that manifest. Records of earlier versions lack them. */
+  readonly snapshotFiles?: FileDigests | undefined;
+  /** By name: the digests of the files beside the run's record. */
+  readonly runFiles?: FileDigests | undefined;
   /** Why what was reverted is published again, in the words of whoever said so; and what was overridden with that. */
   readonly because: string | null;
   readonly overrides: readonly string[];
@@ -136,6 +143,8 @@ export interface ActReport {
   readonly snapshot: number | null;
   readonly path: string | null;
   readonly manifest: string | null;
+  /** By name: the digests of the files beside that manifest. Records of earlier versions lack them. */
+  readonly snapshotFiles?: FileDigests | undefined;
   readonly because: string | null;
   /** What it overrode: the gate that had failed, a revert. */
   readonly overrides: readonly string[];

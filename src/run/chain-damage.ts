@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { listFolder, removeTree } from '../base/files.js';
 import { isUnedited, sha256 } from '../base/hash.js';
+import type { FileDigests } from '../report/report.js';
 import {
   type ChainRecord,
   chainFile,
@@ -26,6 +27,8 @@ export interface ChainVerdict {
   readonly damage: readonly ChainDamage[];
   /** How much more damage there is that a person accepted. */
   readonly accepted: number;
+  /** By number of a snapshot: the digests of the files beside its manifest, as whole records say. */
+  readonly snapshotFiles: ReadonlyMap<number, FileDigests>;
 }
 
 /** A file that is not what it was; `mend` puts it right where the chain itself is whole. */
@@ -43,9 +46,13 @@ type Find = (path: string, problem: string, mend?: ChainDamage['mend']) => Promi
 
 /**
  * Looks at every record. An edit, a record that is gone in the middle, and one that was put in between show; that records are
- * gone at the end does not, unless somebody knows the newest. Records from before there was a chain are in none.
+ * gone at the end does not, unless somebody knows the newest. Records from before there was a chain are in none. With `all`, the
+ * reports and pages of all runs are compared with their records; else those of the newest run.
  */
-export async function chainDamage(output: Output): Promise<ChainVerdict> {
+export async function chainDamage(
+  output: Output,
+  { all }: { readonly all: boolean },
+): Promise<ChainVerdict> {
   const numbers = await chainNumbers(output);
   const damage: ChainDamage[] = [];
   const accepted = new Set<string>();
@@ -57,6 +64,8 @@ export async function chainDamage(output: Output): Promise<ChainVerdict> {
   };
   const runs = new Map<string, Chained>();
   const jobs = new Set<string>();
+  const runFiles = new Map<string, FileDigests>();
+  const snapshotFiles = new Map<number, FileDigests>();
   let before: Link | undefined;
   for (const number of numbers) {
     const next = (before?.number ?? 0) + 1;
@@ -70,6 +79,11 @@ export async function chainDamage(output: Output): Promise<ChainVerdict> {
       const job = jobOf(link.record);
       if (job !== undefined) jobs.add(job);
       for (const id of acceptedBy(link.record)) accepted.add(id);
+      const { data: files } = filesSchema.safeParse(isUnedited(link.record) ? link.record : {});
+      if (files?.snapshot && files.snapshotFiles)
+        snapshotFiles.set(files.snapshot, files.snapshotFiles);
+      if (files?.runFiles && isPlainName(link.record.runId))
+        runFiles.set(link.record.runId, files.runFiles);
     }
     before = link;
   }
@@ -81,17 +95,31 @@ export async function chainDamage(output: Output): Promise<ChainVerdict> {
   for (const runId of await strangers(output, runs, before?.number ?? 0))
     await found(output.path('runs', runId, 'run.json'), 'is not in the chain of records');
   for (const digest of jobs) {
-    const problem = await jobProblem(output, digest);
+    const problem = await textProblem(jobFile(output, digest), digest);
     if (problem !== undefined) await found(jobFile(output, digest), problem);
   }
+  for (const [runId, files] of all ? runFiles : [...runFiles].slice(-1))
+    for (const [name, digest] of Object.entries(files)) {
+      const problem = await textProblem(output.path('runs', runId, name), digest);
+      if (problem !== undefined) await found(output.path('runs', runId, name), problem);
+    }
   const open = damage.filter(({ id }) => !accepted.has(id));
   return {
     records: numbers.length,
     newest: before?.digest ?? null,
     damage: open,
     accepted: damage.length - open.length,
+    snapshotFiles,
   };
 }
+
+/** The digests that a record keeps. A name that leads out of the folder is none of scoreline's. */
+const digestsSchema = z.record(z.string().regex(/^[a-z]+\.[a-z]+$/), z.string());
+const filesSchema = z.looseObject({
+  snapshot: z.int().nullable().optional(),
+  snapshotFiles: digestsSchema.optional(),
+  runFiles: digestsSchema.optional(),
+});
 
 const acceptanceSchema = z.looseObject({
   command: z.literal('verify'),
@@ -216,8 +244,9 @@ async function isNewer(output: Output, own: ChainRecord, last: number): Promise<
   return text !== undefined && parseChainRecord(text)?.runId === own.runId;
 }
 
-async function jobProblem(output: Output, digest: string): Promise<string | undefined> {
-  const text = await readIfThere(jobFile(output, digest));
+/** What is wrong with a file of a digest; undefined when nothing is. */
+async function textProblem(path: string, digest: string): Promise<string | undefined> {
+  const text = await readIfThere(path);
   if (text === undefined) return 'is missing';
   return sha256(text) === digest ? undefined : 'its content has changed';
 }

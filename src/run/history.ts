@@ -261,6 +261,7 @@ export async function act(
     snapshot: result.snapshot?.number ?? null,
     path: result.snapshot?.folder ?? null,
     manifest: result.snapshot === undefined ? null : sha256(manifestText(result.snapshot.manifest)),
+    ...(result.snapshot?.files === undefined ? {} : { snapshotFiles: result.snapshot.files }),
     because: because ?? null,
     overrides: result.overrides ?? [],
     override: overrideIn(result.override),

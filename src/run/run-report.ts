@@ -9,6 +9,7 @@ import type { TaskEvent } from '../report/page-run.js';
 import { qualityLines } from '../report/quality.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import type {
+  FileDigests,
   InputsReceipt,
   RunOutcome,
   RunReport,
@@ -111,6 +112,9 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
       end.published && end.snapshot !== undefined
         ? sha256(manifestText(end.snapshot.manifest))
         : null,
+    ...(end.published && end.snapshot?.files !== undefined
+      ? { snapshotFiles: end.snapshot.files }
+      : {}),
     because: progress.because ?? null,
     overrides: progress.overrides,
     receipt: {
@@ -154,16 +158,16 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
 
 /**
  * Keeps the report on what a run scored beside its record, and the page on it where there was something to do; one that failed before
- * anything was judged says so little.
+ * anything was judged says so little. Returns the digests of both.
  */
 export async function keepReport(
   output: Output,
   run: RunReport,
   { quality, prepared, tasks }: Progress,
-): Promise<void> {
+): Promise<FileDigests> {
   const { runId, job, ledger } = run;
   const enforced = prepared?.job.gates !== undefined;
-  await keepPage(output, run, quality ?? emptyReport({ runId, job, ledger, enforced }), tasks);
+  return keepPage(output, run, quality ?? emptyReport({ runId, job, ledger, enforced }), tasks);
 }
 
 /** What a run read, in a form that sha256sum can be asked about, too. */

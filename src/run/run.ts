@@ -15,6 +15,7 @@ import { GatesFailed, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
 import { heldOf, overriddenReverts } from './held.js';
 import { record, runIdOf } from './history.js';
+import { findDamaged, takeUnusable } from './mend.js';
 import { keepModel } from './model-store.js';
 import { claimOutput } from './owner.js';
 import type { Pool } from './pool.js';
@@ -113,11 +114,12 @@ export async function runJob(job: Job, options: RunOptions): Promise<RunReport> 
       libraries: await librariesOf(progress),
       ended: options.now(),
     });
-    await keepReport(output, report, progress).catch((error: unknown) => {
+    const runFiles = await keepReport(output, report, progress).catch((error: unknown) => {
       // What is published stays so: the record tells of it.
       progress.notes.push(`its report could not be kept: ${messageOf(error)}`);
+      return undefined;
     });
-    await record(output, report).catch((error: unknown) => {
+    await record(output, { ...report, runFiles }).catch((error: unknown) => {
       // The chain may have the record all the same: a second one would say of this run that it failed.
       throw new RunFailed(report, error);
     });
@@ -205,8 +207,8 @@ async function failed(
     ended: options.now(),
   });
   // The failure itself is what the user has to hear of, even where its record cannot be written.
-  await keepReport(output, report, progress).catch(() => undefined);
-  await record(output, report).then(
+  const runFiles = await keepReport(output, report, progress).catch(() => undefined);
+  await record(output, { ...report, runFiles }).then(
     () => {
       progress.owed = false;
     },
@@ -322,6 +324,7 @@ async function scoreAndPublish(
     progress.scored = begun;
   };
   const tools = { output, temporary, pool, shard, onEvent, onBegun, judgeFirst };
+  const isDamaged = shard === undefined && (await takeDamaged(output, prepared, base, temporary));
   const scored = await scoreMissing(prepared, base?.manifest, tools);
   if (scored.tally.batchDependent) {
     progress.notes.push(
@@ -349,7 +352,7 @@ async function scoreAndPublish(
   const publication = {
     ...audit(whole, prepared, scored),
     removals: options.prune === true ? progress.vanished : [],
-    anew: scored.remade,
+    anew: scored.remade || isDamaged,
     evenReverted: options.because !== undefined,
     draft: async (next: Snapshot): Promise<string> => {
       progress.owed = true;
@@ -399,6 +402,20 @@ async function scoreAndPublish(
   progress.publishMs = performance.now() - publishing - progress.judgeMs;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
+}
+
+/** Takes out of the store what cannot replace damaged published files; tells whether there are any to replace. */
+async function takeDamaged(
+  output: Output,
+  { units }: Prepared,
+  base: Snapshot | undefined,
+  temporary: string,
+): Promise<boolean> {
+  if (base === undefined) return false;
+  const covered = new Set(units.map(({ unit }) => unit));
+  const { files, isMarked } = await findDamaged(output, base, covered);
+  await takeUnusable(output, base, files, temporary);
+  return isMarked || files.length > 0;
 }
 
 /** Has the first tasks of the units judged. Throws `gate` when the others are not to be scored. */

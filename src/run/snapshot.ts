@@ -13,7 +13,7 @@ import {
   replaceLink,
   writeFileWhole,
 } from '../base/files.js';
-import { canonicalJson, sealed } from '../base/hash.js';
+import { canonicalJson, sealed, sha256 } from '../base/hash.js';
 import type { DataExtension } from '../plan/ledger.js';
 import {
   type Held,
@@ -26,6 +26,8 @@ import {
   type UnitRecord,
   unitOf,
 } from '../plan/manifest.js';
+import type { FileDigests } from '../report/report.js';
+import { clearMarks } from './damage-marks.js';
 import { checkHeld, contentOf, HELD_FILE, heldStill, readHeld } from './held.js';
 import { OVERRIDDEN_FILE, type Override, overriddenAfter, readOverridden } from './overridden.js';
 import type { Output } from './store.js';
@@ -39,6 +41,8 @@ export interface Snapshot {
   readonly held: readonly Held[];
   /** What a person published though gates failed: it says which data are a baseline. */
   readonly overridden: readonly Overridden[];
+  /** By name: the digests of the files beside the manifest. Only the publisher knows them. */
+  readonly files?: FileDigests | undefined;
 }
 
 /** What a run was planned on. */
@@ -208,7 +212,7 @@ export async function putSnapshot(
     overridden,
     report,
     draft,
-  }: Omit<Snapshot, 'folder'> & {
+  }: Omit<Snapshot, 'folder' | 'files'> & {
     readonly report?: string | undefined;
     readonly draft?: Draft | undefined;
   },
@@ -218,30 +222,33 @@ export async function putSnapshot(
   const building = join(temporary, `snapshot-${number}`);
   try {
     await buildSnapshot(output, manifest, building, holders);
-    await writeBeside(building, HELD_FILE, { held });
-    await writeBeside(building, OVERRIDDEN_FILE, { overridden });
-    if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);
+    const beside = new Map<string, string>();
+    addList(beside, HELD_FILE, { held });
+    addList(beside, OVERRIDDEN_FILE, { overridden });
+    if (report !== undefined) beside.set(REPORT_FILE, report);
+    for (const [name, text] of beside) await writeFileWhole(join(building, name), text);
+    const files = Object.fromEntries([...beside].map(([name, text]) => [name, sha256(text)]));
     const folder = output.path('snapshots', snapshotName(number));
-    const next = { number, folder, manifest, held, overridden };
+    const next = { number, folder, manifest, held, overridden, files };
     if (draft !== undefined)
       await writeFileWhole(join(building, PUBLISHER_FILE), await draft(next));
     if (!(await putFolderIfAbsent(building, folder))) return undefined;
     await repairCurrent(output);
+    await clearMarks(output, next);
     return next;
   } finally {
     await removeLeftover(building);
   }
 }
 
-/** Writes a file that only snapshots with something to list in it have. */
-async function writeBeside(
-  folder: string,
+/** Adds the text of a file that only snapshots with something to list in it have. */
+function addList(
+  texts: Map<string, string>,
   name: string,
   listed: Readonly<Record<string, readonly unknown[]>>,
-): Promise<void> {
+): void {
   if (Object.values(listed).every((list) => list.length === 0)) return;
-  const text = `${canonicalJson(sealed({ format: 1, ...listed }))}\n`;
-  await writeFileWhole(join(folder, name), text);
+  texts.set(name, `${canonicalJson(sealed({ format: 1, ...listed }))}\n`);
 }
 
 /** The manifest of a snapshot with the units of a publication in place of those of the same names, and without those it drops. */

@@ -3,10 +3,11 @@ import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { didYouMean, errnoOf, ScorelineError, shown, systemError } from '../base/errors.js';
 import { listFolder, putFolderIfAbsent, removeTree, writeFileWhole } from '../base/files.js';
-import { canonicalJson, sealed } from '../base/hash.js';
+import { canonicalJson, sealed, sha256 } from '../base/hash.js';
 import {
   type JudgedUnit,
   type Manifest,
+  manifestText,
   parseManifest,
   parseStaged,
   type StagedRecord,
@@ -62,11 +63,16 @@ export async function stage(
   const building = join(options.temporary, 'staged');
   const holders = latest === undefined ? [] : [latest];
   await buildSnapshot(output, manifest, building, holders);
-  if (options.report !== undefined) {
-    const report = { ...options.report, outcome: 'staged' as const, error: options.reason };
-    await writeFileWhole(join(building, REPORT_FILE), reportText(report));
-  }
-  await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(sealed(record))}\n`);
+  const report =
+    options.report &&
+    reportText({ ...options.report, outcome: 'staged' as const, error: options.reason });
+  if (report !== undefined) await writeFileWhole(join(building, REPORT_FILE), report);
+  const bound: StagedRecord = {
+    ...record,
+    manifest: sha256(manifestText(manifest)),
+    ...(report === undefined ? {} : { report: sha256(report) }),
+  };
+  await writeFileWhole(join(building, 'staged.json'), `${canonicalJson(sealed(bound))}\n`);
   const folder = output.path('staged', options.runId);
   await putFolderIfAbsent(building, folder);
   return folder;
@@ -190,7 +196,7 @@ export async function publishStaged(
       if (record.gates !== undefined && because === undefined)
         throw new ScorelineError('gate', refusalOf(runId, record));
       const override = because === undefined ? undefined : overrideOf(manifest, record, as);
-      const report = await stagedReport(folder, because);
+      const report = await stagedReport(folder, record, because);
       const units: Publication = {
         name: manifest.name,
         extension: manifest.extension,
@@ -254,9 +260,11 @@ function overrideOf(
 /** The report of what is staged, as that of what a person publishes; undefined where it cannot be read. */
 async function stagedReport(
   folder: string,
+  { report: digest }: StagedRecord,
   because: string | undefined,
 ): Promise<string | undefined> {
-  const report = parseQuality(await readFile(join(folder, REPORT_FILE), 'utf8').catch(() => ''));
+  const text = await readFile(join(folder, REPORT_FILE), 'utf8').catch(() => '');
+  const report = digest === undefined || digest === sha256(text) ? parseQuality(text) : undefined;
   if (report === undefined) return undefined;
   return reportText({ ...report, outcome: 'published', because: because ?? null });
 }
@@ -309,11 +317,15 @@ export async function readStaged(
   try {
     const manifest = parseManifest(await readFile(manifestPath, 'utf8'), manifestPath);
     const record = parseStaged(await readFile(path, 'utf8'));
-    if (record !== undefined) return { manifest, record };
+    const isOwn = [undefined, sha256(manifestText(manifest))].includes(record?.manifest);
+    if (record !== undefined && isOwn) return { manifest, record };
   } catch (error) {
     throw systemError(error, `cannot read what is staged in ${shown(folder)}`);
   }
-  throw new ScorelineError('environment', `${shown(path)}: damaged; discard it and run again`);
+  throw new ScorelineError(
+    'environment',
+    `${shown(folder)}: its staged.json or manifest.json is damaged; discard it and run again`,
+  );
 }
 
 /** Takes a folder away in one step, then removes it. */

@@ -33,6 +33,8 @@ const draftSchema = z.looseObject({
   record: z.looseObject({
     runId: z.string().refine(isPlainName),
     error: z.string().nullable(),
+    snapshot: z.int().nullable().optional(),
+    snapshotFiles: z.record(z.string(), z.string()).optional(),
     receipt: z.looseObject({ ended: z.string() }),
   }),
   digest: z.string(),
@@ -53,13 +55,14 @@ export async function draftText(
   return `${JSON.stringify(sealed(JSON.parse(JSON.stringify(draft))))}\n`;
 }
 
-/** What is kept with a snapshot; null when it is damaged, undefined in one of before this was kept. */
-async function readDraft(output: Output, number: number): Promise<Draft | null | undefined> {
+/** What is kept with a snapshot; null when it is damaged or another snapshot's, undefined in one of before this was kept. */
+export async function readDraft(output: Output, number: number): Promise<Draft | null | undefined> {
   const text = await readIfThere(output.path('snapshots', snapshotName(number), PUBLISHER_FILE));
   if (text === undefined) return undefined;
   try {
     const draft = draftSchema.safeParse(JSON.parse(text)).data;
-    return draft !== undefined && isUnedited(draft) ? draft : null;
+    const isOwn = (draft?.record.snapshot ?? number) === number;
+    return draft !== undefined && isUnedited(draft) && isOwn ? draft : null;
   } catch {
     return null;
   }
@@ -80,7 +83,9 @@ export async function draftsOf(
 /** The snapshot that a run or act published, however it went on; undefined when it published none. */
 export async function publishedBy(output: Output, runId: string): Promise<Snapshot | undefined> {
   const published = (await draftsOf(output)).get(runId);
-  return published && readSnapshot(output, published.number);
+  if (published === undefined) return undefined;
+  const snapshot = await readSnapshot(output, published.number);
+  return { ...snapshot, files: published.record.snapshotFiles };
 }
 
 /** Whether a snapshot's record is still to come, or to be added by somebody else. */

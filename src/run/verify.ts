@@ -1,43 +1,33 @@
 /** Looks for damage: is everything that was published and stored still what it was? */
-import { lstat, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { errnoOf, messageOf, ScorelineError } from '../base/errors.js';
-import { linkTarget, listFolder, listTree } from '../base/files.js';
-import { hashFile, sha256, stampText } from '../base/hash.js';
-import { SAMPLE_FILE, STATISTICS_FILE, type StoredFile } from '../plan/ledger.js';
-import {
-  type Manifest,
-  manifestText,
-  type PublishedFile,
-  parseScores,
-  publishedFiles,
-  unitOf,
-} from '../plan/manifest.js';
+import { basename, join } from 'node:path';
+import { ScorelineError } from '../base/errors.js';
+import { linkTarget } from '../base/files.js';
+import type { PublishedFile } from '../plan/manifest.js';
 import { chainDamage } from './chain-damage.js';
+import { Checker, type Damage, type Found } from './checker.js';
+import { clearMarks, markDamaged } from './damage-marks.js';
 import { act, readHistory } from './history.js';
-import { readModelRecord } from './model-store.js';
+import { MARKER, writeMarker } from './marker.js';
+import { takeUnusable } from './mend.js';
 import {
+  latestSnapshot,
   PUBLISHER_FILE,
   putSnapshot,
-  readSnapshot,
+  REPORT_FILE,
   repairCurrent,
   reportBeside,
-  type Snapshot,
   snapshotName,
   snapshotNumbers,
 } from './snapshot.js';
-import { readStaged } from './staged.js';
-import { type Output, STORE_KINDS, type StoreKind } from './store.js';
+import {
+  isMendable,
+  type SnapshotDamage,
+  snapshotDamage,
+  stagedDamage,
+} from './snapshot-damage.js';
+import type { Output } from './store.js';
+import { removeStored, storeDamage } from './store-damage.js';
 import { addMissing, unrecorded } from './unrecorded.js';
-
-/** Something that is not what it was. */
-export interface Damage {
-  /** Relative to the output. */
-  readonly path: string;
-  readonly problem: string;
-  /** What was done about it; null when it is still so. */
-  readonly repair: string | null;
-}
 
 /** What a look at an output found. */
 export interface Verification {
@@ -74,27 +64,37 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   const stored = await storeDamage(checker);
   const numbers = await snapshotNumbers(output);
   const checked = options.all ? numbers : numbers.slice(-1);
+  const chain = await chainDamage(output, options);
   const snapshots = new Map<number, SnapshotDamage>();
   const made = await digestsOfHistory(output);
   for (const number of checked) {
-    const found = await snapshotDamage(checker, number, made.get(number));
+    const found = await snapshotDamage(checker, number, {
+      manifests: made.get(number),
+      files: chain.snapshotFiles.get(number),
+    });
     if (found.damage.length > 0) snapshots.set(number, found);
   }
   const staged = options.all ? await stagedDamage(checker) : [];
   const current = await currentDamage(output, numbers.at(-1));
-  const chain = await chainDamage(output);
+  const { markerProblem } = output;
+  const marker = markerProblem === undefined ? [] : [{ path: MARKER, problem: markerProblem }];
   const owed = await owedDamage(output, options.now(), made);
   const repairs = new Map<string, string>();
   if (options.repair) {
+    if (marker.length > 0) await writeMarker(output.root);
+    for (const { path } of marker) repairs.set(path, 'restored');
     if (current.length > 0) await repairCurrent(output);
     for (const { path } of current) repairs.set(path, 'names it again');
     for (const { path, mend } of chain.damage)
       if (mend !== undefined) repairs.set(path, await mend());
     await addMissing(output, options.now());
     for (const { path, isKnown } of owed) if (isKnown) repairs.set(path, 'recorded');
-    await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
     const latest = snapshots.get(numbers.at(-1) ?? 0);
+    // A crash after this leaves the marks: the next run republishes what they name.
+    if (latest !== undefined) await markSnapshot(output, latest);
+    await output.withTemporary((temporary) => removeStored(output, stored, temporary, repairs));
     if (latest !== undefined) await mendLatest(output, latest, options.now, repairs);
+    await dropMarks(output);
   }
   const lost = chain.damage.filter(({ mend }) => mend === undefined);
   if (options.because !== undefined && lost.length > 0) {
@@ -107,7 +107,12 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
     }));
     for (const { path } of lost) repairs.set(path, 'accepted');
   }
-  const damage = [...current, ...[...snapshots.values()].flatMap((one) => one.damage), ...staged];
+  const damage = [
+    ...marker,
+    ...current,
+    ...[...snapshots.values()].flatMap((one) => one.damage),
+    ...staged,
+  ];
   return {
     snapshots: checked,
     files: checker.files,
@@ -121,123 +126,6 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
       repair: repairs.get(path) ?? null,
     })),
   };
-}
-
-type Found = Omit<Damage, 'repair'>;
-
-/** Compares files with their digests; each content is read once, whatever its names. */
-class Checker {
-  readonly output: Output;
-  private readonly known = new Map<string, string>();
-  files = 0;
-  bytes = 0;
-
-  constructor(output: Output) {
-    this.output = output;
-  }
-
-  /** What is wrong with a file; nothing when it is what it was. */
-  async check(path: string, { sha256, bytes }: Partial<StoredFile>): Promise<Found[]> {
-    const problem = await this.problemOf(path, sha256, bytes);
-    return problem === undefined ? [] : [this.found(path, problem)];
-  }
-
-  found(path: string, problem: string): Found {
-    return { path: relative(this.output.root, path), problem };
-  }
-
-  private async problemOf(
-    path: string,
-    digest: string | undefined,
-    bytes: number | undefined,
-  ): Promise<string | undefined> {
-    this.files++;
-    try {
-      const stat = await lstat(path, { bigint: true });
-      if (!stat.isFile()) return 'is no file';
-      const size = Number(stat.size);
-      if (bytes !== undefined && size !== bytes) return `has ${size} bytes, not ${bytes}`;
-      if (digest === undefined) return undefined;
-      const inode = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-      let found = this.known.get(inode);
-      if (found === undefined) {
-        const hashed = await hashFile(path);
-        found = hashed.sha256;
-        this.known.set(stampText(hashed.stamp), found);
-        this.bytes += size;
-      }
-      return found === digest ? undefined : 'its content has changed';
-    } catch (error) {
-      return errnoOf(error) === 'ENOENT' ? 'is missing' : messageOf(error);
-    }
-  }
-}
-
-/** Damage of a snapshot, and the files of its manifest that have it. */
-interface SnapshotDamage {
-  readonly snapshot: Snapshot | undefined;
-  readonly damage: readonly Found[];
-  readonly files: readonly PublishedFile[];
-}
-
-async function snapshotDamage(
-  checker: Checker,
-  number: number,
-  digests: ReadonlySet<string> | undefined,
-): Promise<SnapshotDamage> {
-  const { output } = checker;
-  const folder = output.path('snapshots', snapshotName(number));
-  try {
-    const snapshot = await readSnapshot(output, number);
-    const { damage, files } = await laidOutDamage(checker, folder, snapshot.manifest);
-    if (digests !== undefined && !digests.has(sha256(manifestText(snapshot.manifest)))) {
-      damage.unshift(checker.found(join(folder, 'manifest.json'), 'is not what was published'));
-    }
-    return { snapshot, damage, files };
-  } catch (error) {
-    // gc may have taken it meanwhile.
-    const gone = !(await snapshotNumbers(output)).includes(number);
-    const damage = gone ? [] : [checker.found(folder, messageOf(error))];
-    return { snapshot: undefined, damage, files: [] };
-  }
-}
-
-/** Compares a folder with the manifest in it. */
-async function laidOutDamage(
-  checker: Checker,
-  folder: string,
-  manifest: Manifest,
-): Promise<{ damage: Found[]; files: PublishedFile[] }> {
-  const damage: Found[] = [];
-  const files: PublishedFile[] = [];
-  const expected = new Set<string>();
-  for (const file of publishedFiles(manifest)) {
-    expected.add(file.path);
-    const found = await checker.check(join(folder, file.path), file.file);
-    if (found.length > 0) files.push(file);
-    damage.push(...found);
-  }
-  for (const kind of ['data', 'quarantine']) {
-    for (const name of await listTree(join(folder, kind))) {
-      const path = `${kind}/${name}`;
-      if (!expected.has(path)) damage.push(checker.found(join(folder, path), 'was not published'));
-    }
-  }
-  return { damage, files };
-}
-
-async function stagedDamage(checker: Checker): Promise<Found[]> {
-  const damage: Found[] = [];
-  for (const name of await listFolder(checker.output.path('staged'))) {
-    const folder = checker.output.path('staged', name);
-    try {
-      const { manifest } = await readStaged(folder);
-      damage.push(...(await laidOutDamage(checker, folder, manifest)).damage);
-    } catch (error) {
-      damage.push(checker.found(folder, messageOf(error)));
-    }
-  }
-  return damage;
 }
 
 async function currentDamage(output: Output, number: number | undefined): Promise<Found[]> {
@@ -280,104 +168,46 @@ async function digestsOfHistory(output: Output): Promise<Map<number, Set<string>
   return digests;
 }
 
-interface StoredDamage extends Found {
-  readonly kind: StoreKind;
-  readonly key: string;
+/** The damage of a snapshot's folder that a publication of the same content ends. */
+function mendableOf({ snapshot, damage }: SnapshotDamage): readonly Found[] {
+  return snapshot === undefined ? [] : damage.filter(isMendable);
 }
 
-async function storeDamage(checker: Checker): Promise<StoredDamage[]> {
-  const { output } = checker;
-  const damage: StoredDamage[] = [];
-  for (const kind of STORE_KINDS) {
-    for (const key of await output.storedKeys(kind)) {
-      const found = await entryDamage(checker, kind, key);
-      // gc may have taken it meanwhile.
-      if (found.length === 0 || !(await output.has(kind, key))) continue;
-      damage.push(...found.map((one) => ({ ...one, kind, key })));
-    }
-  }
-  return damage;
+/** Marks what is damaged in the highest snapshot. */
+async function markSnapshot(output: Output, found: SnapshotDamage): Promise<void> {
+  const { snapshot, files } = found;
+  if (snapshot === undefined) return;
+  const isMore = mendableOf(found).length > files.length;
+  await markDamaged(output, [...files, ...(isMore ? [{ snapshot: snapshot.number }] : [])]);
 }
 
-async function entryDamage(checker: Checker, kind: StoreKind, key: string): Promise<Found[]> {
-  const folder = checker.output.storeFolder(kind, key);
-  const check = (name: string, file: Partial<StoredFile>): Promise<Found[]> =>
-    checker.check(join(folder, name), file);
-  const names = await listFolder(folder);
-  try {
-    if (kind === 'parts') {
-      const stored = await checker.output.readPart(key);
-      if (stored === undefined) return [checker.found(join(folder, 'part.json'), 'is missing')];
-      const { part, statistics, sample } = stored;
-      const data = names.find((name) => name.startsWith('data.')) ?? 'data';
-      const bad =
-        part.quarantine === null ? [] : await check('quarantine.parquet', part.quarantine);
-      const counted =
-        statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics });
-      const sampled = sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample });
-      return [...(await check(data, part.data)), ...bad, ...counted, ...sampled];
-    }
-    if (kind === 'csv') {
-      const record = await checker.output.readCsv(key);
-      if (record === undefined) return [checker.found(join(folder, 'csv.json'), 'is missing')];
-      const { data = {}, rejected } = record;
-      const bad = rejected === null ? [] : await check('rejected.parquet', rejected);
-      return [...(await check('rows.parquet', data)), ...bad];
-    }
-    if (kind === 'models') {
-      const record = await readModelRecord(checker.output, key);
-      if (record === undefined) return [checker.found(join(folder, 'model.json'), 'is damaged')];
-      const found = record.files.map(({ path, ...file }) => check(join('files', path), file));
-      return (await Promise.all(found)).flat();
-    }
-    const record = parseScores(await readFile(join(folder, 'scores.json'), 'utf8'));
-    if (record === undefined) return [checker.found(join(folder, 'scores.json'), 'is damaged')];
-    const { scores, bad, statistics, sample } = record.files ?? {};
-    const ofBad = bad == null ? [] : await check('bad.parquet', { sha256: bad });
-    return [
-      ...(await check('scores.parquet', scores === undefined ? {} : { sha256: scores })),
-      ...ofBad,
-      ...(statistics === undefined ? [] : await check(STATISTICS_FILE, { sha256: statistics })),
-      ...(sample === undefined ? [] : await check(SAMPLE_FILE, { sha256: sample })),
-    ];
-  } catch (error) {
-    return [checker.found(folder, messageOf(error))];
-  }
-}
-
-/** Takes damaged entries out of the store. */
-async function removeStored(
-  output: Output,
-  damage: readonly StoredDamage[],
-  temporary: string,
-  repairs: Map<string, string>,
-): Promise<void> {
-  for (const { path, kind, key } of damage) {
-    await output.takeAway(kind, key, temporary);
-    repairs.set(path, 'removed from the store');
-  }
+/** Drops the marks of what is whole again. */
+async function dropMarks(output: Output): Promise<void> {
+  // Without its manifest there is no saying what the snapshot held.
+  const latest = await latestSnapshot(output).catch(() => undefined);
+  if (latest !== undefined) await clearMarks(output, latest);
 }
 
 /** Publishes a damaged snapshot anew from the store, or has the next run make again what the store lacks. */
 async function mendLatest(
   output: Output,
-  { snapshot, damage, files }: SnapshotDamage,
+  found: SnapshotDamage,
   now: () => Date,
   repairs: Map<string, string>,
 ): Promise<void> {
-  // Without its manifest there is no saying what it held.
+  const { snapshot, files } = found;
   if (snapshot === undefined) return;
   const lacking: PublishedFile[] = [];
   for (const file of files) if (!(await output.has(file.kind, file.key))) lacking.push(file);
   const subject = `snapshot ${snapshot.number}`;
   const options = { command: 'verify' as const, subject, now, because: undefined };
   if (lacking.length === 0) {
-    const { number, manifest, held, overridden, folder } = snapshot;
-    const edited = join(relative(output.root, folder), 'manifest.json');
-    const mendable = damage.filter(({ path }) => path !== edited);
+    const { number, manifest, held, overridden } = snapshot;
+    const mendable = mendableOf(found);
     if (mendable.length === 0) return;
     await act(output, options, async ({ temporary, draft }) => {
-      const report = await reportBeside(snapshot);
+      const isReport = ({ path }: Found): boolean => basename(path) === REPORT_FILE;
+      const report = mendable.some(isReport) ? undefined : await reportBeside(snapshot);
       const next = {
         number: number + 1,
         manifest,
@@ -395,11 +225,6 @@ async function mendLatest(
     });
     return;
   }
-  // A run makes again a part that the store lacks; bad records of CSV files come with their unit's parts.
-  await output.withTemporary(async (temporary) => {
-    for (const { unit, kind } of lacking) {
-      const parts = kind === 'csv' ? (unitOf(snapshot.manifest, unit)?.parts ?? []) : [];
-      for (const { key } of parts) await output.takeAway('parts', key, temporary);
-    }
-  });
+  // A run makes again what the store lacks: the marks tell it to publish that.
+  await output.withTemporary((temporary) => takeUnusable(output, snapshot, lacking, temporary));
 }

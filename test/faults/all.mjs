@@ -14,12 +14,15 @@ import { parseArgs } from 'node:util';
 
 /** The suites, in the order of the page, and what their notes are about. */
 const SUITES = {
-  steps: /^steps|^kill at a step/,
+  steps: /^steps listed|^kill at a step, /,
+  acts: /^kill at a step of an act/,
+  checks: /^steps of checks|^kill at a step of a check/,
   kills: /^kill of/,
   together: /^four at once/,
   syscalls: /^system calls|^fault in/,
   machine: /^(full disk|read-only|limit of|vanished|unreadable)/,
   damage: /^(half of|the cache)/,
+  fuzz: /^a file that is read back/,
 };
 
 /** What stands before the results in the page. */

@@ -290,6 +290,12 @@ export async function checkRecovery(victim: Victim, othersToo = false): Promise<
   // Where another state of the input was scored too, the store has that as well.
   if (othersToo) expect(storedIn(output)).toEqual(expect.arrayContaining([...world.stored[start]]));
   else expect(storedIn(output)).toEqual(world.stored[start]);
+  await checkSound(victim);
+}
+
+/** Checks that no process is left, that nothing is damaged, that each snapshot has one record, and that `gc` empties `tmp`. */
+export async function checkSound(victim: Victim): Promise<void> {
+  const { output } = victim;
   await until('no process is left', () => processesOf(victim).length === 0, 3000);
   const opened = await Output.find(output);
   const now = (): Date => new Date();
@@ -312,6 +318,14 @@ function recordsBySnapshot(output: string): [number, number][] {
     number,
     records.filter(({ snapshot, manifest }) => snapshot === number && manifest !== null).length,
   ]);
+}
+
+/** A step without the keys in it: the same step of another task. */
+export function shapeOf(step: string): string {
+  return step
+    .replace(/[0-9a-f]{64}/g, 'K')
+    .replace(/(store\/\w+\/)[0-9a-f]{2}\b/g, '$1k')
+    .replace(/p=\d/g, 'p=N');
 }
 
 /** Notes what became of an attack, for the page that sums them up. */

@@ -98,11 +98,12 @@ function wrap(owner, name, { kind, fail, pathOf }) {
 function placeOf(path) {
   return (
     (path.slice(under.length + 1) || '.')
-      .replace(/^tmp\/[^/]+/, 'tmp/T')
-      .replace(/^runs\/(?!chain|jobs)[^/]+/, 'runs/R')
+      // A check has an output of its own in a temporary folder.
+      .replace(/(?<=^|\/)tmp\/[^/]+/g, 'tmp/T')
+      .replace(/(?<=^|\/)runs\/(?!chain|jobs)[^/]+/, 'runs/R')
       .replace(/^staged\/[^/]+/, 'staged/R')
       // A job is kept under its digest, and says where its output is.
-      .replace(/^runs\/jobs\/[0-9a-f]{64}/, 'runs/jobs/J')
+      .replace(/(?<=^|\/)runs\/jobs\/[0-9a-f]{64}/, 'runs/jobs/J')
       .replace(/\.\d+\.[0-9a-z]+\.tmp$/, '.tmp')
   );
 }

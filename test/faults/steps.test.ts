@@ -15,6 +15,7 @@ import {
   makeWorld,
   note,
   type Start,
+  shapeOf,
   startRun,
   type Victim,
 } from './fault-case.js';
@@ -168,14 +169,6 @@ interface Attack {
 }
 
 const IN_PUBLICATION = /tmp\/T\/snapshot-|snapshots|current/;
-
-/** A step without the keys in it: the same step of another task. */
-function shapeOf(step: string): string {
-  return step
-    .replace(/[0-9a-f]{64}/g, 'K')
-    .replace(/(store\/\w+\/)[0-9a-f]{2}\b/g, '$1k')
-    .replace(/p=\d/g, 'p=N');
-}
 
 /**
  * Every step; in `.ci/run`, each step of the parent at one of the two starts, of those of tasks that differ in keys alone one,

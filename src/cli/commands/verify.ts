@@ -36,31 +36,27 @@ export function addVerify(program: Command, exit: (code: number) => void): void 
       .option('--because <text>', 'accept records that are lost or edited, and keep why', reasonOf),
   ).action(
     async (folder: string, { all, repair, rescore: share, because, ...options }: VerifyFlags) => {
-      exit(
-        await withOutput(folder, options, async (output, terminal) => {
-          const { verify } = await import('../../index.js');
-          const found = await verify(output, {
-            now: () => new Date(),
-            all: all === true,
-            repair: repair === true,
-            because,
-          });
-          const rescored =
-            share === undefined ? undefined : await scoreAgain(output, share, terminal);
-          terminal.result(
-            [
-              ...verificationLines(found),
-              ...(rescored === undefined ? [] : rescoredLines(rescored)),
-            ],
-            rescored === undefined ? found : { ...found, rescored },
-          );
-          const left = found.damage.filter((one) => one.repair === null);
-          if (left.length > 0)
-            throw new ScorelineError('environment', whatToDo(left, repair === true));
-          if (rescored !== undefined) refuseDifferent(rescored);
-          return 0;
-        }),
-      );
+      const act = async (output: Output, terminal: Terminal): Promise<number> => {
+        const { verify } = await import('../../index.js');
+        const found = await verify(output, {
+          now: () => new Date(),
+          all: all === true,
+          repair: repair === true,
+          because,
+        });
+        const rescored =
+          share === undefined ? undefined : await scoreAgain(output, share, terminal);
+        terminal.result(
+          [...verificationLines(found), ...(rescored === undefined ? [] : rescoredLines(rescored))],
+          rescored === undefined ? found : { ...found, rescored },
+        );
+        const left = found.damage.filter((one) => one.repair === null);
+        if (left.length > 0)
+          throw new ScorelineError('environment', whatToDo(left, repair === true));
+        if (rescored !== undefined) refuseDifferent(rescored);
+        return 0;
+      };
+      exit(await withOutput(folder, options, act, { evenUnmarked: true }));
     },
   );
 }
@@ -126,7 +122,7 @@ function rescoredLines(rescored: Rescored): string[] {
 
 function whatToDo(left: readonly Damage[], repaired: boolean): string {
   const what = left.length === 1 ? '1 file is damaged' : `${left.length} files are damaged`;
-  const lost = repaired ? /^runs\// : /^runs\/(?:chain|jobs)\//;
+  const lost = repaired ? /^runs\// : /^runs\/(?:(?:chain|jobs)\/|[^/]+\/report\.)/;
   if (left.every(({ path }) => lost.test(path)))
     return `${what}: records are never mended; bring them back from a copy, or say --because`;
   return repaired
