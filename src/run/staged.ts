@@ -314,18 +314,17 @@ export async function readStaged(
 ): Promise<{ readonly manifest: Manifest; readonly record: StagedRecord }> {
   const manifestPath = join(folder, 'manifest.json');
   const path = join(folder, 'staged.json');
+  let damaged = manifestPath;
   try {
     const manifest = parseManifest(await readFile(manifestPath, 'utf8'), manifestPath);
     const record = parseStaged(await readFile(path, 'utf8'));
-    const isOwn = [undefined, sha256(manifestText(manifest))].includes(record?.manifest);
-    if (record !== undefined && isOwn) return { manifest, record };
+    if (record === undefined) damaged = path;
+    else if ([undefined, sha256(manifestText(manifest))].includes(record.manifest))
+      return { manifest, record };
   } catch (error) {
     throw systemError(error, `cannot read what is staged in ${shown(folder)}`);
   }
-  throw new ScorelineError(
-    'environment',
-    `${shown(folder)}: its staged.json or manifest.json is damaged; discard it and run again`,
-  );
+  throw new ScorelineError('environment', `${shown(damaged)}: damaged; discard it and run again`);
 }
 
 /** Takes a folder away in one step, then removes it. */

@@ -44,7 +44,7 @@ describe('staging', () => {
       'b/flights-00000.parquet': '3',
     });
     expect(current()).toBe('snapshots/000001');
-    expect(await latestSnapshot(output)).toEqual(first);
+    expect(first).toEqual({ ...(await latestSnapshot(output)), files: {} });
   });
 
   test('keeps what the run was planned on, of its own units, and why it was not published', async () => {
@@ -201,6 +201,19 @@ test('publishing what was staged fails when its record was edited', async () => 
   writeFileSync(path, text.replace('too many bad rows', 'nothing'));
   const { code, message } = await failure(() => publishStaged(output, RUN, options));
   expect([code, message]).toEqual(['environment', expect.stringContaining('staged.json: damaged')]);
+});
+
+test('publishing what was staged fails when its manifest was edited', async () => {
+  const folder = await stageUnits({ a: ['1'] }, undefined);
+  const path = join(folder, 'manifest.json');
+  const text = readFileSync(path, 'utf8');
+  unlinkSync(path);
+  writeFileSync(path, text.replace('"scored":1', '"scored":2'));
+  const { code, message } = await failure(() => publishStaged(output, RUN, options));
+  expect([code, message]).toEqual([
+    'environment',
+    expect.stringContaining('manifest.json: damaged'),
+  ]);
 });
 
 describe('discarding what was staged', () => {
