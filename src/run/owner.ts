@@ -7,7 +7,7 @@ import { relative } from 'node:path';
 import { z } from 'zod';
 import { ScorelineError, shown } from '../base/errors.js';
 import { listFolder, resolved, writeFileWhole } from '../base/files.js';
-import { canonicalJson } from '../base/hash.js';
+import { canonicalJson, isUnedited, sealed } from '../base/hash.js';
 import { folderOfInput } from '../plan/find.js';
 import type { Job } from '../plan/job.js';
 import { readIfThere } from './chain.js';
@@ -15,7 +15,8 @@ import { jobOfKept, keptJobs } from './kept-jobs.js';
 import { latestSnapshot } from './snapshot.js';
 import type { Output } from './store.js';
 
-const FILE = 'owner.json';
+/** The name of the file that says whose an output is. */
+export const OWNER_FILE = 'owner.json';
 
 /** A place by its path, and as seen from the output: that one stays when both are moved together. */
 const placeSchema = z.strictObject({ absolute: z.string(), fromOutput: z.string() });
@@ -33,6 +34,8 @@ const ownerSchema = z.strictObject({
   /** The job file; null for a job without one. */
   file: placeSchema.nullable(),
 });
+
+const sealedSchema = ownerSchema.extend({ digest: z.string() });
 
 /** The job that an output belongs to. */
 type Owner = z.infer<typeof ownerSchema>;
@@ -66,7 +69,7 @@ export async function claimOutput(output: Output, job: Job, adopt = false): Prom
   const marked = await markOf(output);
   if (!adopt) await refuseOther(output, own, marked ?? (await recordedOwner(output)));
   if (marked === undefined || canonicalJson(marked) !== canonicalJson(own))
-    await writeFileWhole(output.path(FILE), `${canonicalJson(own)}\n`);
+    await writeFileWhole(output.path(OWNER_FILE), `${canonicalJson(sealed(own))}\n`);
 }
 
 /** Whether a job may publish in an output. Throws `usage` when another job has published or staged something there. */
@@ -126,10 +129,18 @@ async function isUsed(output: Output): Promise<boolean> {
 /** The owner as the output says it; undefined where it does not, or the file is damaged: the records say it then. */
 async function markOf(output: Output): Promise<Owner | undefined> {
   try {
-    return ownerSchema.parse(JSON.parse((await readIfThere(output.path(FILE))) ?? ''));
+    const { digest, ...owner } = sealedSchema.parse(
+      JSON.parse((await readIfThere(output.path(OWNER_FILE))) ?? ''),
+    );
+    return isUnedited({ ...owner, digest }) ? owner : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Tells whether an output has a file that says whose it is, and that file is damaged. */
+export async function isOwnerDamaged(output: Output): Promise<boolean> {
+  return existsSync(output.path(OWNER_FILE)) && (await markOf(output)) === undefined;
 }
 
 /** The job of the newest record; of one that cannot be read, and without records, the name that is published. */

@@ -1,7 +1,7 @@
 /** Looks for damage: is everything that was published and stored still what it was? */
 import { basename, join } from 'node:path';
 import { ScorelineError } from '../base/errors.js';
-import { linkTarget } from '../base/files.js';
+import { linkTarget, removeTree } from '../base/files.js';
 import type { PublishedFile } from '../plan/manifest.js';
 import { chainDamage } from './chain-damage.js';
 import { Checker, type Damage, type Found } from './checker.js';
@@ -9,6 +9,7 @@ import { clearMarks, markDamaged } from './damage-marks.js';
 import { act, readHistory } from './history.js';
 import { MARKER, writeMarker } from './marker.js';
 import { takeUnusable } from './mend.js';
+import { isOwnerDamaged, OWNER_FILE } from './owner.js';
 import {
   latestSnapshot,
   PUBLISHER_FILE,
@@ -78,11 +79,16 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   const current = await currentDamage(output, numbers.at(-1));
   const { markerProblem } = output;
   const marker = markerProblem === undefined ? [] : [{ path: MARKER, problem: markerProblem }];
+  const owner = (await isOwnerDamaged(output)) ? [{ path: OWNER_FILE, problem: 'is damaged' }] : [];
   const owed = await owedDamage(output, options.now(), made);
   const repairs = new Map<string, string>();
   if (options.repair) {
     if (marker.length > 0) await writeMarker(output.root);
     for (const { path } of marker) repairs.set(path, 'restored');
+    for (const { path } of owner) {
+      await removeTree(output.path(path));
+      repairs.set(path, 'removed: the records say whose the output is, and the next run writes it');
+    }
     if (current.length > 0) await repairCurrent(output);
     for (const { path } of current) repairs.set(path, 'names it again');
     for (const { path, mend } of chain.damage)
@@ -109,6 +115,7 @@ export async function verify(output: Output, options: VerifyOptions): Promise<Ve
   }
   const damage = [
     ...marker,
+    ...owner,
     ...current,
     ...[...snapshots.values()].flatMap((one) => one.damage),
     ...staged,

@@ -166,7 +166,8 @@ export function startRun({ world, folder, output }: Victim, how: HowToRun = {}):
   const { job = world.jobFile, command, args = [], fault, through = [], env = {} } = how;
   const started = performance.now();
   const node = [process.execPath, ...(fault === undefined ? [] : ['--import', PRELOAD])];
-  const run = ['run', job, '--quiet', '--set', `output.path=${output}`];
+  // States of the input are jobs of their own here.
+  const run = ['run', job, '--quiet', '--adopt', '--set', `output.path=${output}`];
   const scoreline = [join(ROOT, 'bin', 'scoreline.js'), ...(command ?? run)];
   const [program, ...rest] = [...through, ...node, ...scoreline, ...args];
   const child = spawn(program!, rest, {
