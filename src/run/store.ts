@@ -204,9 +204,10 @@ export class Output {
       strangers = true;
       await addOld(this.path('tmp', name));
     }
-    // Earlier versions made the new link beside the old one.
+    // A process that was killed while it wrote a file here; earlier versions made the new link beside the old one, too.
     for (const name of await listFolder(this.root))
-      if (/^current\.\d+\.[0-9a-z]+\.tmp$/.test(name)) await addOld(this.path(name));
+      if (/^(?:current|owner\.json)\.\d+\.[0-9a-z]+\.tmp$/.test(name))
+        await addOld(this.path(name));
     return { dead, strangers };
   }
 

@@ -64,7 +64,7 @@ const AT_WORK: Readonly<Record<string, readonly RegExp[]>> = {
   removeTree: [/^worker change rm tmp\/T\/csv-/],
   removeLeftover: [/^worker change rm tmp\/T\//, /^parent change rm tmp\/T #/],
 };
-const ONLY_LOOK = ['linkTarget', 'listFolder', 'listTree'];
+const ONLY_LOOK = ['linkTarget', 'listFolder', 'listTree', 'resolved'];
 
 describe('the steps of a run', () => {
   test('are those of every function that makes something visible, and of both processes', () => {
