@@ -10,6 +10,7 @@ import {
   chooseBaseline,
   type PublishedUnit,
 } from '../stats/baseline.js';
+import { LEAST_ROWS } from '../stats/gate-settings.js';
 import {
   baselineRecords,
   exceptionsOf,
@@ -23,8 +24,9 @@ import type { Output } from './store.js';
 
 /** What is judged together: units, and what they are compared with. */
 export interface Comparison {
-  /** The day of the units, where each day is judged by itself. */
+  /** How the day of the units is called, where each day is judged by itself, and the days that are meant. */
   readonly day: string | undefined;
+  readonly days?: readonly string[];
   /** By name. */
   readonly current: ReadonlyMap<string, UnitParts>;
   readonly baseline:
@@ -149,7 +151,7 @@ function byDay(
       });
       // The day on which a new normal began has nothing before it but its own earlier content.
       if (since === date && earlier.length > 0)
-        return { day: date, current, baseline: compared(BEFORE, earlier) };
+        return { day: date, days: [date], current, baseline: compared(BEFORE, earlier) };
       const published = [...days].flatMap(([day, units]) =>
         (since === undefined || day >= since) && units.some((unit) => recordOf(unit, day))
           ? [{ unit: day, date: day, since: 0 }]
@@ -159,7 +161,7 @@ function byDay(
       if (choice.units === undefined) {
         const reason =
           since === undefined ? choice.reason : `${choice.reason} since the new normal of ${since}`;
-        return { day: date, current, baseline: { reason } };
+        return { day: date, days: [date], current, baseline: { reason } };
       }
       const units = choice.units.flatMap((day) =>
         days.get(day)!.flatMap((unit) => {
@@ -170,8 +172,53 @@ function byDay(
       const isOverridden = (day: string): boolean =>
         days.get(day)!.some((unit) => overridden.has(unit) && !news.has(unit));
       const label = withOverridden(choice.label, choice.units.filter(isOverridden));
-      return { day: date, current, baseline: compared(label, units) };
+      return { day: date, days: [date], current, baseline: compared(label, units) };
     });
+}
+
+/** Days with few rows that are judged together: their places in the plan, and their units. */
+export interface DayPool {
+  readonly places: readonly number[];
+  readonly comparison: Comparison;
+}
+
+/** Puts days of few rows together, in their order, until they have enough to be judged; the last pool takes what is left. */
+export function poolsOf(comparisons: readonly Comparison[]): DayPool[] {
+  const small = comparisons.flatMap(({ current }, place) => {
+    const rows = rowsOf(current);
+    return rows < LEAST_ROWS ? [{ place, rows }] : [];
+  });
+  const pools: number[][] = [];
+  let open: number[] = [];
+  let rows = 0;
+  for (const each of small) {
+    open.push(each.place);
+    rows += each.rows;
+    if (rows < LEAST_ROWS) continue;
+    pools.push(open);
+    [open, rows] = [[], 0];
+  }
+  if (open.length > 0) pools.push([...(pools.pop() ?? []), ...open]);
+  return pools
+    .filter((places) => places.length > 1)
+    .map((places) => {
+      const all = places.map((place) => comparisons[place]!);
+      const days = all.flatMap((each) => each.days ?? []);
+      return {
+        places,
+        comparison: {
+          day: `${days[0]} to ${days.at(-1)}`,
+          days,
+          current: new Map(all.flatMap(({ current }) => [...current])),
+          baseline: all[0]!.baseline,
+        },
+      };
+    });
+}
+
+function rowsOf(units: ReadonlyMap<string, UnitParts>): number {
+  const parts = [...units.values()].flatMap((unit) => unit.parts);
+  return parts.reduce((sum, { ledger }) => sum + ledger.scored, 0);
 }
 
 /** The published units, and the snapshot since which each is what it is, as far as snapshots are kept. */

@@ -49,7 +49,9 @@ export function reportOf(
     ...empty,
     verdict: verdictOf(gates.map(({ result }) => result)),
     judged: {
-      rows: judged.reduce((sum, each) => sum + each.current.statistics.rows, 0),
+      rows: judged
+        .filter((each) => !isPool(each))
+        .reduce((sum, each) => sum + each.current.statistics.rows, 0),
       partitions,
       day: comparison.day ?? null,
     },
@@ -64,6 +66,11 @@ export function reportOf(
     flips: (flips as QualityReport['flips']) ?? null,
   };
   return { report, against: failingLines(report), shown: shownOf };
+}
+
+/** Whether it is of days that are judged by themselves, too. */
+function isPool({ comparison }: Judged): boolean {
+  return (comparison.days?.length ?? 0) > 1;
 }
 
 /** Of each gate the day that is worst. */

@@ -13,10 +13,11 @@ import {
   DEFAULT_GATES,
   DRIFT_MEASURES,
   type GateResult,
+  type GateScope,
   type GateSettings,
 } from '../stats/gate-settings.js';
 import { judgeGates } from '../stats/gates.js';
-import { type Comparison, comparisonsOf, unitDates } from './baseline.js';
+import { type Comparison, comparisonsOf, poolsOf, unitDates } from './baseline.js';
 import { type Baseline, readBaseline } from './baseline-file.js';
 import { explain, explainBudgetMs } from './explain.js';
 import { flipsOf, labelFlips } from './flips.js';
@@ -99,7 +100,7 @@ export async function review(
   if (news.size === 0) return { report: empty, against: [], judged: [] };
   const flips = await flipsOf(news, latest, scope);
   const reader = new StatisticsReader(scope.output);
-  const judged = await judgeAll(scope, { news, latest, flips, part: false, reader });
+  const judged = await judgeAll(scope, { news, latest, flips, scope: 'all' as const, reader });
   const found = reportOf(empty, judged, { partitions: news.size, flips });
   const explanation = await explanationFor(found.shown, scope, reader);
   const { report, against } = found;
@@ -138,7 +139,7 @@ export async function reviewPart(
   const { job } = scope.prepared;
   const empty = emptyReport({ ...scope, job: job.name, enforced: job.gates !== undefined });
   const reader = new StatisticsReader(scope.output);
-  const of = { news: parts, latest, flips: undefined, part: true, reader };
+  const of = { news: parts, latest, flips: undefined, scope: 'part' as const, reader };
   const judged = await judgeAll(scope, of);
   const found = reportOf(empty, judged, { partitions: parts.size, flips: undefined });
   if (found.against.length > 0)
@@ -148,13 +149,15 @@ export async function reviewPart(
 /** The units that were judged, with their dates, and whether they failed. */
 function judgedUnits(judged: readonly Judged[], job: Job): JudgedUnit[] {
   const dateOf = unitDates(job);
-  return judged.flatMap((each) =>
-    [...each.comparison.current.keys()].map((unit) => ({
-      unit,
-      date: dateOf(unit) ?? null,
-      failed: hasFailed(each),
-    })),
+  const failed = new Set(
+    judged.filter(hasFailed).flatMap(({ comparison }) => [...comparison.current.keys()]),
   );
+  const units = new Set(judged.flatMap(({ comparison }) => [...comparison.current.keys()]));
+  return [...units].map((unit) => ({
+    unit,
+    date: dateOf(unit) ?? null,
+    failed: failed.has(unit),
+  }));
 }
 
 /** Judges units, or parts of them, against their baselines. */
@@ -164,12 +167,12 @@ async function judgeAll(
     readonly news: ReadonlyMap<string, UnitParts>;
     readonly latest: Snapshot | undefined;
     readonly flips: Flips | undefined;
-    readonly part: boolean;
+    readonly scope: 'all' | 'part';
     readonly reader: StatisticsReader;
   },
 ): Promise<Judged[]> {
   const { job } = prepared;
-  const { news, latest, flips, part, reader } = of;
+  const { news, latest, flips, scope, reader } = of;
   const settings = settingsOf(job.gates);
   const history = await historyFor(settings, output);
   const file =
@@ -179,12 +182,23 @@ async function judgeAll(
   const judged: Judged[] = [];
   // A day that fails is not to be published, so it is no baseline of the days after it.
   const failedDays = new Set<string>();
-  for (const planned of await comparisonsOf({ output, job, news, latest })) {
-    const comparison = planned(failedDays);
-    const how = { reader, file, settings, flips, history, prepared, part };
-    const found = await judge({ comparison, ...how });
-    if (comparison.day !== undefined && hasFailed(found)) failedDays.add(comparison.day);
-    judged.push(found);
+  const how = { reader, file, settings, flips, history, prepared };
+  const planned = await comparisonsOf({ output, job, news, latest });
+  const pools = scope === 'part' ? [] : poolsOf(planned.map((plan) => plan(new Set())));
+  for (const [index, plan] of planned.entries()) {
+    const comparison = plan(failedDays);
+    const pool = pools.find(({ places }) => places.includes(index));
+    const found = [await judge({ comparison, ...how, scope: pool === undefined ? scope : 'few' })];
+    if (pool?.places.at(-1) === index) {
+      const pooled = {
+        ...pool.comparison,
+        baseline: planned[pool.places[0]!]!(failedDays).baseline,
+      };
+      found.push(await judge({ comparison: pooled, ...how, scope: 'pool' }));
+    }
+    judged.push(...found);
+    for (const each of found.filter(hasFailed))
+      for (const day of each.comparison.days ?? []) failedDays.add(day);
   }
   return judged;
 }
@@ -197,9 +211,9 @@ async function judge(of: {
   readonly flips: Flips | undefined;
   readonly history: EarlierValues;
   readonly prepared: Prepared;
-  readonly part: boolean;
+  readonly scope: GateScope;
 }): Promise<Judged> {
-  const { comparison, reader, file, settings, flips, history, prepared, part } = of;
+  const { comparison, reader, file, settings, flips, history, prepared, scope } = of;
   const current = await statisticsOfAll(comparison.current, reader);
   const { baseline, reason } = await baselineOf(comparison, reader, file);
   const ignored = ignoredColumns(prepared);
@@ -211,7 +225,7 @@ async function judge(of: {
     flips: labelFlips(flips),
     history,
     ignored,
-    part,
+    scope,
   });
   const enforced = prepared.job.gates !== undefined;
   return {

@@ -88,6 +88,8 @@ export interface ColumnComparison {
   /** Rows without a value: null or not a number. */
   readonly missing: ShareChange | undefined;
   readonly infinite: ShareChange | undefined;
+  /** Rows without a value and infinite ones together; undefined for texts. */
+  readonly nonFinite: ShareChange | undefined;
   readonly numeric: NumericDrift | undefined;
   readonly category: CategoryDrift | undefined;
   readonly mean: MeanChange | undefined;
@@ -118,6 +120,12 @@ function compareNumbers(baseline: NumericSketch, current: NumericSketch): Column
   return {
     ...sidesOf(baseline, current),
     infinite: shareChange(baseline, current, infinite(baseline), infinite(current)),
+    nonFinite: shareChange(
+      baseline,
+      current,
+      missingRows(baseline) + infinite(baseline),
+      missingRows(current) + infinite(current),
+    ),
     numeric: numericDrift(baseline, current),
     category: undefined,
     mean: meanChange(baseline, current),
@@ -210,6 +218,7 @@ function compareTexts(baseline: CategorySketch, current: CategorySketch): Column
   return {
     ...sidesOf(baseline, current),
     infinite: undefined,
+    nonFinite: undefined,
     numeric: undefined,
     category: isBoth
       ? { ...distancesOf(bins), p: categoryChance(pair), greatestChange: greatestChange(bins) }

@@ -32,7 +32,12 @@ export const FLIPS_GATE = 'flips.max';
 
 /** The gates of a job; those that are not there are not judged. Shares are from 0 to 1. */
 export interface GateSettings {
-  readonly rows?: { readonly min?: number | undefined; readonly change?: Limit | undefined };
+  readonly rows?: {
+    readonly min?: number | undefined;
+    readonly change?: Limit | undefined;
+    /** The share of the rows of a partition that may be lacking, where that is no chance. */
+    readonly fall?: number | undefined;
+  };
   readonly nulls?: {
     readonly maxIncrease: Limit;
     readonly columns?: readonly string[] | undefined;
@@ -55,6 +60,7 @@ export interface GateSettings {
 
 /** What `gates` are without anything said. */
 export const DEFAULT_GATES: GateSettings = {
+  rows: { fall: 0.5 },
   nulls: { maxIncrease: 0.02 },
   drift: { measures: { psi: { warn: 0.1, fail: 0.2 } } },
   scores: { meanChange: { of: 'baseline', limit: 0.1 } },
@@ -97,6 +103,9 @@ export interface GateResult {
   readonly findings: readonly GateFinding[];
 }
 
+/** Which gates are judged. */
+export type GateScope = 'all' | 'part' | 'few' | 'pool';
+
 /** What is judged. */
 export interface GateInput {
   readonly settings: GateSettings;
@@ -110,6 +119,9 @@ export interface GateInput {
   readonly history: (gate: string, column: string | null) => readonly number[];
   /** Columns that drift by their nature: those that name a unit. */
   readonly ignored: readonly string[];
-  /** Whether the rows are only a part of those to come: what is said of all rows is left out. */
-  readonly part: boolean;
+  /**
+   * What is judged: all; `part`: what holds of the first rows of those to come; `few`: what holds of few rows; `pool`: the rest, of few
+   * rows that were put together.
+   */
+  readonly scope: GateScope;
 }

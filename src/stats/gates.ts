@@ -12,6 +12,7 @@ import {
   type GateFinding,
   type GateInput,
   type GateResult,
+  type GateScope,
   LEAST_ROWS,
   SURE,
 } from './gate-settings.js';
@@ -26,18 +27,21 @@ import {
   SKIPPED,
   tooFew,
 } from './judge.js';
+import { normalTails } from './significance.js';
 
 /** Judges the gates of a job, in the order of the job file. */
 export function judgeGates(input: GateInput): GateResult[] {
   const pairs = pairsOf(input);
+  const within = (...scopes: GateScope[]): boolean =>
+    input.scope === 'all' || scopes.includes(input.scope);
   return [
-    ...(input.part ? [] : rowGates(input)),
-    ...nullGates(input, pairs),
-    ...(input.part ? [] : driftGates(input, pairs)),
-    ...(input.part ? [] : meanGates(input, pairs)),
-    ...rangeGates(input),
-    ...(input.part ? [] : flipGates(input)),
-    ...newCategoryGates(input, pairs),
+    ...(within('few') ? rowGates(input) : []),
+    ...(within('part', 'few') ? nullGates(input, pairs) : []),
+    ...(within('pool') ? driftGates(input, pairs) : []),
+    ...(within('pool') ? meanGates(input, pairs) : []),
+    ...(within('part', 'few') ? rangeGates(input) : []),
+    ...(within('few') ? flipGates(input) : []),
+    ...(within('part', 'pool') ? newCategoryGates(input, pairs) : []),
   ];
 }
 
@@ -48,7 +52,7 @@ export function verdictOf(results: readonly GateResult[]): 'pass' | 'warn' | 'fa
 }
 
 function rowGates({ settings, current, baseline, units, history }: GateInput): GateResult[] {
-  const { min, change } = settings.rows ?? {};
+  const { min, change, fall } = settings.rows ?? {};
   const results: GateResult[] = [];
   if (min !== undefined) {
     const status = current.rows < min ? 'fail' : 'pass';
@@ -80,7 +84,33 @@ function rowGates({ settings, current, baseline, units, history }: GateInput): G
       }),
     );
   }
+  if (fall !== undefined) results.push(fallGate(fall, { current, units, baseline, history }));
   return results;
+}
+
+/** Judges whether partitions have fewer rows than those of the baseline: a count varies by its root, as Poisson's law has it. */
+function fallGate(
+  limit: number,
+  {
+    current,
+    units,
+    baseline,
+    history,
+  }: Pick<GateInput, 'current' | 'units' | 'baseline' | 'history'>,
+): GateResult {
+  const before = baseline === undefined ? 0 : baseline.statistics.rows / baseline.units;
+  const now = current.rows / units;
+  const lack = Math.max(0, before - now);
+  const p = lack === 0 ? 1 : normalTails(lack / Math.sqrt(before + now));
+  return judged('rows.change', {
+    unit: 'share',
+    baselineUnit: 'rows',
+    limits: { fail: limit },
+    least: limit,
+    changes: before > 0 ? [{ column: null, measured: lack / before, baseline: before, p }] : [],
+    skipped: before > 0 ? [] : [SKIPPED],
+    history,
+  });
 }
 
 function nullGates({ settings, history }: GateInput, pairs: readonly Pair[]): GateResult[] {
@@ -90,10 +120,11 @@ function nullGates({ settings, history }: GateInput, pairs: readonly Pair[]): Ga
     pairs,
     columns,
     () => true,
-    (_, { missing, rows, currentRows }) => {
-      if (missing === undefined || Math.min(rows, currentRows) < LEAST_ROWS)
-        return tooFew(rows, currentRows);
-      return { measured: missing.increase, baseline: missing.baseline, p: missing.p };
+    ({ column }, { missing, nonFinite, rows, currentRows }) => {
+      // Fisher's test is exact: it holds for few rows, too.
+      const change = column.role === 'output' ? (nonFinite ?? missing) : missing;
+      if (change === undefined) return tooFew(rows, currentRows);
+      return { measured: change.increase, baseline: change.baseline, p: change.p };
     },
   );
   return [
@@ -137,9 +168,7 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
   const { numeric, category } = comparison;
   const drift = numeric ?? category;
   const [rows, currentRows] = valuesOf(comparison);
-  if (currentRows === 0 && Math.min(rows, comparison.currentRows) >= LEAST_ROWS) {
-    return { status: 'fail', reason: 'no value is left' };
-  }
+  if (isValueless(comparison)) return VALUELESS;
   if (drift === undefined || Math.min(rows, currentRows) < LEAST_ROWS)
     return tooFew(rows, currentRows);
   const of = (value: number | undefined, p: number): ReturnType<Measure> =>
@@ -165,6 +194,15 @@ function driftOf(name: DriftMeasure, comparison: ColumnComparison): ReturnType<M
   }
 }
 
+const VALUELESS = { status: 'fail', reason: 'no value is left' } as const;
+
+/** Whether a column has lost all its values, and not by chance: an exact test says so of few rows, too. */
+function isValueless(comparison: ColumnComparison): boolean {
+  const [, currentRows] = valuesOf(comparison);
+  const { missing, currentRows: rows } = comparison;
+  return currentRows === 0 && rows > 0 && missing !== undefined && missing.p < SURE;
+}
+
 /** How many rows have a value, on the baseline's side and now. */
 function valuesOf({ rows, currentRows, missing }: ColumnComparison): readonly [number, number] {
   const { baseline, current } = missing ?? { baseline: 1, current: 1 };
@@ -175,7 +213,9 @@ function meanGates({ settings, history }: GateInput, pairs: readonly Pair[]): Ga
   const wanted = settings.scores?.meanChange;
   if (wanted === undefined) return [];
   const isOutput = ({ column }: Pair): boolean => column.role === 'output';
-  const found = measured(pairs, undefined, isOutput, (_, { mean, numeric, rows, currentRows }) => {
+  const found = measured(pairs, undefined, isOutput, ({ column }, comparison) => {
+    const { mean, numeric, rows, currentRows } = comparison;
+    if (column.sketch.kind === 'numeric' && isValueless(comparison)) return VALUELESS;
     if (numeric === undefined && mean === undefined) return undefined;
     if (mean === undefined || Math.min(rows, currentRows) < LEAST_ROWS) {
       return tooFew(rows, currentRows);

@@ -19,7 +19,7 @@ function alarms(current: Statistics, baseline: Statistics): GateResult[] {
     flips: undefined,
     history: () => [],
     ignored: [],
-    part: false,
+    scope: 'all',
   }).filter(({ status }) => status === 'warn' || status === 'fail');
 }
 

@@ -27,7 +27,7 @@ function verdict(current: Statistics, baseline: Statistics) {
     flips: undefined,
     history: () => [],
     ignored: [],
-    part: false,
+    scope: 'all',
   });
   const failed = results
     .filter(({ status }) => status === 'fail')

@@ -58,7 +58,7 @@ function judge(
     flips: undefined,
     history: () => [],
     ignored: [],
-    part: false,
+    scope: 'all',
     ...more,
   });
 }
@@ -83,6 +83,21 @@ describe('rows', () => {
     expect(change(13_500, 10_000)?.status).toBe('fail');
     expect(change(12_900, 10_000)?.status).toBe('pass');
     expect(change(20_000, 10_000, 2)?.status).toBe('pass');
+  });
+
+  test('warn by default where partitions lose more than half of them, and not by chance', () => {
+    const change = (rows: number, before: number, units = 1) =>
+      judge(DEFAULT_GATES, of(rows), of(before), { units })[0];
+    expect(line(change(3, 1000))).toBe(
+      'fail    rows.change: 99.7 % (limit 50 %) against 1,000 rows of month=1',
+    );
+    expect(change(0, 1000)?.status).toBe('fail');
+    expect(change(501, 1000)?.status).toBe('pass');
+    expect(change(5000, 1000)?.status).toBe('pass');
+    expect(change(2, 7)).toMatchObject({
+      status: 'pass',
+      findings: [{ reason: 'could be chance' }],
+    });
   });
 
   test('are not compared with nothing', () => {
@@ -117,11 +132,29 @@ describe('nulls', () => {
     expect(nulls).toMatchObject({ status: 'pass', findings: [{ reason: 'could be chance' }] });
   });
 
-  test('of few rows are not judged', () => {
-    const [nulls] = judge(settings, of(99, some(99, 99)), of(5000, some(5000, 0)));
-    expect(line(nulls)).toBe(
-      'skipped nulls.max_increase x: too few rows (99 against 5000, of 100)',
+  test('are judged of few rows, too, by the exact test', () => {
+    const of90 = (missing: number): GateResult | undefined =>
+      judge(settings, of(90, some(90, missing)), of(180, some(180, 0)))[0];
+    expect(line(of90(90))).toBe(
+      'fail    nulls.max_increase x: 100 % (limit 2 %) against 0 % of month=1',
     );
+    // scipy.stats.fisher_exact([[5, 85], [0, 180]], 'greater'): p = 0.00381495
+    expect(of90(5)).toMatchObject({ status: 'pass', findings: [{ reason: 'could be chance' }] });
+    expect(of90(5)?.findings[0]?.p).toBeCloseTo(0.00381495, 8);
+    const tiny = (rows: number, before: number): GateResult | undefined =>
+      judge(settings, of(rows, some(rows, rows)), of(before, some(before, 0)))[0];
+    expect([tiny(3, 1000)?.status, tiny(3, 10)?.status]).toEqual(['fail', 'pass']);
+  });
+
+  test('of predictions count infinite ones', () => {
+    const scores = (infinite: number): ColumnStatistics =>
+      column(
+        'p',
+        Array.from({ length: 60 }, (_, i) => (i < infinite ? Number.POSITIVE_INFINITY : i % 7)),
+        'output',
+      );
+    const [nulls] = judge(settings, of(60, scores(60)), of(60, scores(0)));
+    expect(nulls).toMatchObject({ status: 'fail', findings: [{ column: 'p', measured: 1 }] });
   });
 
   test('only of named columns, and a name that is none is said', () => {
@@ -404,6 +437,7 @@ test('a first run passes, and says that there is no baseline', () => {
   );
   const results = judge(DEFAULT_GATES, now, undefined);
   expect(results.map(line)).toEqual([
+    'skipped rows.change: no baseline',
     'skipped nulls.max_increase a: no baseline',
     'skipped drift.psi a: no baseline',
     'skipped scores.mean_change p: no baseline',
@@ -419,7 +453,9 @@ test('of a part of the rows only what can be said of a part is judged', () => {
     rows: { min: 5000 },
     scores: { range: [0, 1], meanChange: DEFAULT_GATES.scores!.meanChange },
   } as const;
-  const results = judge(settings, now, of(1000, column('p', bell(1000), 'output')), { part: true });
+  const results = judge(settings, now, of(1000, column('p', bell(1000), 'output')), {
+    scope: 'part',
+  });
   expect(results.map(({ gate }) => gate)).toEqual([
     'nulls.max_increase',
     'scores.range',
