@@ -216,6 +216,7 @@ const ORDER = `
   run/history-values.ts
   run/flips.ts
   run/explain.ts
+  run/row-losses.ts
   run/gate-report.ts
   run/gate.ts
   run/published-columns.ts

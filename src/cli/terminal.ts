@@ -21,7 +21,9 @@ export interface TerminalOptions {
 /** The output of one command. */
 export class Terminal {
   readonly options: TerminalOptions;
-  private log: ((level: 'info' | 'error', fields: object, message: string) => void) | undefined;
+  private log:
+    | ((level: 'info' | 'warn' | 'error', fields: object, message: string) => void)
+    | undefined;
   private bar: ProgressBar | undefined;
 
   constructor(options: TerminalOptions) {
@@ -58,6 +60,12 @@ export class Terminal {
   say(message: string, fields: object = {}): void {
     if (this.log !== undefined) this.log('info', fields, message);
     else if (this.options.quiet !== true) this.toStderr(`${message}\n`);
+  }
+
+  /** Something that a person has to look at: said also where only errors are. */
+  warn(message: string): void {
+    if (this.log !== undefined) this.log('warn', {}, message);
+    else this.toStderr(`scoreline: warning: ${message}\n`);
   }
 
   /** Why the command ended early: said also where only errors are. */

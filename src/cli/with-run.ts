@@ -55,6 +55,7 @@ export async function withRun<Result>(
       );
     if (event.type === 'lethal')
       terminal.say(`${event.place} is set aside: ${event.reason}`, event);
+    if (event.type === 'warning') terminal.warn(event.message);
     if (event.type === 'fewer-workers')
       terminal.say(`a worker was killed: going on with ${event.workers}`, event);
   };

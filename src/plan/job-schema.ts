@@ -84,6 +84,11 @@ const outputSchema = section({
     })
     .default({})
     .describe('Prediction columns by name: a model output, or one class of it as output[class].'),
+  empty_partitions: oneOf(['stage', 'publish'])
+    .default('stage')
+    .describe(
+      'What becomes of a partition that loses all its rows: the run is staged, or publishes it without a row.',
+    ),
   keep_snapshots: z
     .union([z.literal('all', { error: SNAPSHOTS }), whole(1, MAX_SNAPSHOTS, SNAPSHOTS)], {
       error: SNAPSHOTS,

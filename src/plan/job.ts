@@ -69,6 +69,8 @@ export interface Job {
     readonly columns: readonly JobColumn[];
     /** How many snapshots stay after a publication; Infinity for all. */
     readonly keepSnapshots: number;
+    /** What becomes of a partition that loses all its rows. */
+    readonly emptyPartitions: 'stage' | 'publish';
   };
   readonly quarantine: { readonly max: JobLimit; readonly nonFinite: 'quarantine' | 'keep' };
   /** Kept columns of which statistics are made besides those that gates name. */
@@ -418,6 +420,7 @@ function toJob(
       keep: output.keep,
       partitionColumns: output.partition_columns,
       columns,
+      emptyPartitions: output.empty_partitions,
       keepSnapshots:
         output.keep_snapshots === 'all' ? Number.POSITIVE_INFINITY : output.keep_snapshots,
     },

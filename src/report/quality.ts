@@ -254,18 +254,40 @@ export function qualityLines(report: QualityReport): string[] {
   ];
 }
 
+/**
+ * Gates of the job that could not be judged, in a line for each reason. That a first run has no baseline goes without saying:
+ * `hasPublished` says whether it is not the first.
+ */
+export function notJudgedLines(report: QualityReport, hasPublished: boolean): string[] {
+  const { gates, enforced, baseline, reason, judged } = report;
+  if (!enforced || judged === null || judged.rows === 0) return [];
+  const lines = Array.from(
+    skippedGates(gates),
+    ([why, names]) => `not judged: ${names.join(', ')}: ${shown(why)}`,
+  );
+  const compared = gates.filter((gate) => gate.status === 'skipped' && gate.compared);
+  if (baseline !== null || !hasPublished || compared.length === 0) return lines;
+  const names = compared.map(({ gate }) => gate).join(', ');
+  return [...lines, `not judged: ${names}: no baseline (${shown(reason ?? '')})`];
+}
+
 /** Why gates of the job could not be judged: a line for each reason, but for the baseline that is not there. */
 function skippedLines(gates: QualityReport['gates']): string[] {
+  return Array.from(
+    skippedGates(gates),
+    ([reason, names]) => `gate       skipped ${names.join(', ')}: ${shown(reason)}`,
+  );
+}
+
+/** The gates that were skipped, by the reason, but for the baseline that is not there. */
+function skippedGates(gates: QualityReport['gates']): ReadonlyMap<string, readonly string[]> {
   const names = new Map<string, string[]>();
   for (const { gate, status, findings } of gates) {
     const reason = findings[0]?.reason ?? NO_BASELINE;
     if (status !== 'skipped' || reason === NO_BASELINE) continue;
     names.set(reason, [...(names.get(reason) ?? []), gate]);
   }
-  return Array.from(
-    names,
-    ([reason, all]) => `gate       skipped ${all.join(', ')}: ${shown(reason)}`,
-  );
+  return names;
 }
 
 function changesOf({ columns }: QualityReport): string {

@@ -1,6 +1,5 @@
-/** The checks between scoring and publication: is every row accounted for, and are there too many bad ones? */
+/** The checks between scoring and publication: is every row accounted for, and what could not be scored? */
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
-import type { JobLimit } from '../plan/job.js';
 import { balances, type CsvRecord, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
@@ -58,26 +57,6 @@ export function unitRecord(
     parts: parts.map(({ part }) => part),
     ...(rejected.length === 0 ? {} : { rejected }),
   };
-}
-
-/** How many rows may be quarantined of so many planned ones. */
-export function quarantineLimit(limit: JobLimit, plannedRows: number): number {
-  return limit.unit === 'rows'
-    ? limit.rows
-    : Math.max(limit.minRows, Math.floor(limit.share * plannedRows));
-}
-
-/** The verdict on the rows set aside: what to tell the user when they are too many; undefined when they are not. */
-export function tooManyBadRows(
-  ledger: Ledger,
-  limit: JobLimit,
-  plannedRows: number,
-  examples: readonly string[],
-): string | undefined {
-  const max = quarantineLimit(limit, plannedRows);
-  if (ledger.quarantined <= max) return undefined;
-  const first = examples.length > 0 ? `; first: ${examples[0]}` : '';
-  return `quarantine.max: ${ledger.quarantined} of ${plannedRows} rows were set aside, more than the ${max} allowed${first}`;
 }
 
 /** Not more failures than a person reads, each on a line; then only the names of the units. */

@@ -200,6 +200,7 @@ function jobFor(
       // Rows are compared with all their columns, wherever these stand.
       partitionColumns: 'files',
       keep: own.has(key.toLowerCase()) ? job.output.keep : [key, ...job.output.keep],
+      emptyPartitions: 'publish',
       keepSnapshots: Number.POSITIVE_INFINITY,
     },
     quarantine: {

@@ -25,6 +25,7 @@ import { hasFailed, type Judged, reportOf } from './gate-report.js';
 import { type EarlierValues, earlierValues } from './history-values.js';
 import type { Pool } from './pool.js';
 import type { Prepared } from './prepare.js';
+import { refusedLosses } from './row-losses.js';
 import { newsOf, PartMissing, type Publication, type Snapshot } from './snapshot.js';
 import { StatisticsReader, type UnitParts, type UnitsStatistics } from './statistics.js';
 import type { Output } from './store.js';
@@ -36,6 +37,8 @@ export interface ReviewScope {
   readonly pool: () => Pool;
   readonly runId: string;
   readonly ledger: Ledger;
+  /** Why the run set too many rows aside; undefined when it did not: then no partition may either. */
+  readonly tooMany?: string | undefined;
   /** How long the run has taken so far: an explanation may take a share of it. */
   readonly elapsedMs: () => number;
 }
@@ -103,8 +106,15 @@ export async function review(
   const judged = await judgeAll(scope, { news, latest, flips, scope: 'all' as const, reader });
   const found = reportOf(empty, judged, { partitions: news.size, flips });
   const explanation = await explanationFor(found.shown, scope, reader);
-  const { report, against } = found;
-  return { report: { ...report, explanation }, against, judged: judgedUnits(judged, job) };
+  const losses = refusedLosses({ news, published: latest?.manifest }, job, scope.tooMany);
+  const lost = new Set(losses.map(({ unit }) => unit));
+  return {
+    report: { ...found.report, explanation },
+    against: [...losses.map(({ line }) => line), ...found.against],
+    judged: judgedUnits(judged, job).map((each) =>
+      lost.has(each.unit) ? { ...each, failed: true } : each,
+    ),
+  };
 }
 
 /** Why what is shown differs from its baseline; null where there is none, or the job keeps no sample. */

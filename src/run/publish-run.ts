@@ -25,8 +25,6 @@ export interface PublishScope extends ReviewScope {
   readonly temporary: string;
   /** What the run was planned on. */
   readonly base: Snapshot | undefined;
-  /** Why too many rows were set aside; undefined when they were not. */
-  readonly tooMany: string | undefined;
   /** Whether the partitions that pass are published when others fail. */
   readonly publishPassing: boolean;
   /** Told what was judged, each time, and how many ms it took. */

@@ -7,9 +7,10 @@ import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
+import { cappedLines, notJudgedLines } from '../report/quality.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import { namesOf, type RunReport } from '../report/report.js';
-import { failureOf, tooManyBadRows, unitRecord } from './audit.js';
+import { failureOf, unitRecord } from './audit.js';
 import { keepJob } from './chain.js';
 import { GatesFailed, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
@@ -22,6 +23,7 @@ import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
 import { columnNotes } from './published-columns.js';
+import { tooManyBadRows, unitLedger, warnedLosses } from './row-losses.js';
 import { logged } from './run-log.js';
 import {
   allFailures,
@@ -399,6 +401,10 @@ async function scoreAndPublish(
   // Another job may have published here first, where nothing was when this run began.
   await claimOutput(output, job, options.adopt);
   const published = await publishOrStage(scope, publication);
+  for (const message of warnings(publication, base, progress.quality)) {
+    progress.notes.push(message);
+    onEvent({ type: 'warning', message });
+  }
   progress.publishMs = performance.now() - publishing - progress.judgeMs;
   if (published !== undefined) return { outcome: 'published', snapshot: published, failure };
   return { outcome: 'unchanged', snapshot: await latestSnapshot(output), failure };
@@ -457,7 +463,19 @@ function audit(
 }
 
 function ledgerOf(units: readonly UnitRecord[]): Ledger {
-  return sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
+  return sumLedgers(units.map(unitLedger));
+}
+
+/** What a person should hear of a run that succeeds, also where only errors are said. */
+function warnings(
+  publication: Publication,
+  base: Snapshot | undefined,
+  quality: QualityReport | undefined,
+): string[] {
+  const news = newsOf(publication, base);
+  const losses = warnedLosses({ news, published: base?.manifest });
+  const lines = cappedLines(losses.map(({ line }) => line));
+  return quality === undefined ? lines : [...lines, ...notJudgedLines(quality, base !== undefined)];
 }
 
 function vanishedNotes(vanished: readonly string[], prune: boolean): string[] {

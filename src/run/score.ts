@@ -11,11 +11,12 @@ import { columnsInFolders, type Task, taskName, type UnitPlan } from '../plan/pl
 import type { ModelFacts } from '../plan/signature.js';
 import type { StageTimes, TaskOrder, TaskResult } from '../worker/protocol.js';
 import { type AttemptEvent, type AttemptOrder, attemptTask } from './attempt.js';
-import { type Converted, quarantineLimit, tooManyBadRows } from './audit.js';
+import type { Converted } from './audit.js';
 import { Converter, type ConvertTools } from './converter.js';
 import { settleEngine } from './engine.js';
 import { askPatiently, type Pool } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
+import { quarantineLimit, tooManyBadRows } from './row-losses.js';
 import { deathAsError, WorkerDied } from './worker-died.js';
 
 /** What scoring tells while it goes on. */
@@ -36,6 +37,7 @@ export type ScoreEvent =
       readonly workedMs: number;
     }
   | { readonly type: 'fewer-workers'; readonly workers: number }
+  | { readonly type: 'warning'; readonly message: string }
   | AttemptEvent;
 
 /** What scoring needs. */

@@ -58,7 +58,9 @@ test('a run that fails while it scores says which tasks it had scored before, an
   // The third may have been under way.
   const { scored } = report.tasks;
   expect([scored, report.rowsThisRun]).toEqual(scored === 2 ? [2, 50] : [3, 60]);
-  const again = await job.run('--set', 'quarantine.max=20');
+  const again = await job.run(
+    ...['--set', 'quarantine.max=20', '--set', 'output.empty_partitions=publish'],
+  );
   expect(again.exit).toBe(0);
   expect(again.report.tasks.reused).toBeGreaterThanOrEqual(scored);
 });
@@ -229,7 +231,8 @@ describe('rows that do not fit', () => {
       join(job.input, 'p=1', 'y.parquet'),
       "SELECT 14 AS id, NULL::DOUBLE AS n, 1::DOUBLE AS f, {'t': 'y'} AS other",
     );
-    const result = await job.run('--set', 'quarantine.non_finite=keep');
+    const set = ['--set', 'quarantine.non_finite=keep', '--set', 'quarantine.max=60%'];
+    const result = await job.run(...set);
     expect(result).toMatchObject({
       exit: 0,
       report: { ledger: { rows: 5, scored: 2, quarantined: 3, filtered: 0 } },
@@ -303,11 +306,16 @@ describe('rows that do not fit', () => {
     expect(job.manifest()).toBe(before);
     // The second run finds every part in the store: only then are they staged, to be looked at.
     const again = await job.run();
-    expect(linesOf(again, 3)).toEqual([expect.stringMatching(/; staged in /)]);
+    expect(linesOf(again, 3)).toEqual([
+      expect.stringMatching(/quarantine\.max: 20 of 40 rows/),
+      expect.stringMatching(/partition p=abc: all of its 20 rows were set aside; .*; staged in /),
+    ]);
     expect(again.report.outcome).toBe('staged');
     expect(listFiles(again.report.path!)).toContain('quarantine/p=abc/case-00000.parquet');
     expect(job.manifest()).toBe(before);
-    const allowed = await job.run('--set', 'quarantine.max=20');
+    // A partition without a row is published only where the job says so.
+    const set = ['--set', 'quarantine.max=20', '--set', 'output.empty_partitions=publish'];
+    const allowed = await job.run(...set);
     expect(allowed).toMatchObject({ exit: 0, report: { ledger: { rows: 40, quarantined: 20 } } });
     await expectCount(job, 20);
   });

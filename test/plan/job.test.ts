@@ -81,6 +81,7 @@ describe('a valid job', () => {
         compression: 'zstd',
         keep: [],
         columns: [],
+        emptyPartitions: 'stage',
         keepSnapshots: 10,
       },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
@@ -301,7 +302,7 @@ run:
 
   test('about a missing map lists its keys', () => {
     expect(errors('# a comment\n\nname: a\ninput: { path: a }\nmodel: { path: b }\n')).toEqual([
-      '3: output: is missing; expected a map of keys (path, format, compression, keep, columns, keep_snapshots)',
+      '3: output: is missing; expected a map of keys (path, format, compression, keep, columns, empty_partitions, keep_snapshots)',
     ]);
   });
 

@@ -76,7 +76,9 @@ describe('names of files and folders', () => {
       expect(refused.stderr + refused.stdout).not.toContain(ESC);
       expect(refused.stderr).toContain('quarantine.max: 1 of 1 rows');
     }
-    expect((await job.run('--set', 'quarantine.max=1')).exit).toBe(0);
+    expect(
+      (await job.run('--set', 'quarantine.max=1', '--set', 'output.empty_partitions=publish')).exit,
+    ).toBe(0);
     const [row] = await query(`SELECT * FROM read_parquet(${job.published('quarantine')})`);
     expect(row).toMatchObject({ scoreline_file: `${unit}/${name}`, scoreline_row: '0' });
   });
