@@ -227,6 +227,7 @@ const ORDER = `
   run/engine.ts
   run/converter.ts
   run/score.ts
+  run/kept-quarantine.ts
   run/run-log.ts
   run/run-report.ts
   run/run.ts

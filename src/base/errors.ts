@@ -45,10 +45,10 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, ExitCodeRow>> = {
   gate: {
     exit: 3,
     meaning:
-      'a gate failed or too many rows are bad: staged, not published; or the content was reverted',
+      'a gate failed, or rows are bad or lost: staged, or stopped early, not published; or the content was reverted',
     retry: false,
     whatToDo:
-      'look at what was staged, then publish or discard it; what was reverted comes back with run --because, or when data, model or job change',
+      'look at what was staged, then publish or discard it; where too many bad rows stopped the run early nothing is staged: look at the rows in the folder that the message names, then mend the input or raise quarantine.max; what was reverted comes back with run --because, or when data, model or job change',
   },
   input: {
     exit: 4,

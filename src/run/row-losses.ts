@@ -1,5 +1,5 @@
 /** The rows that a run does not score: how many may be set aside, and which partitions lose too many of theirs. Pure. */
-import { shown } from '../base/errors.js';
+import { ScorelineError, shown } from '../base/errors.js';
 import { grouped } from '../base/grouped.js';
 import { canonicalJson } from '../base/hash.js';
 import type { Job, JobLimit } from '../plan/job.js';
@@ -35,6 +35,13 @@ export function tooManyBadRows(
   if (ledger.quarantined <= max) return undefined;
   const first = examples.length > 0 ? `; first: ${examples[0]}` : '';
   return `quarantine.max: ${ledger.quarantined} of ${plannedRows} rows were set aside, more than the ${max} allowed${first}`;
+}
+
+/** So many rows are bad that a run stops before it has scored all. */
+export class StoppedEarly extends ScorelineError {
+  constructor(verdict: string) {
+    super('gate', `${verdict}; stopped early, nothing published`);
+  }
 }
 
 /** The rows of a partition. */

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { exitCodeOf, messageOf, ScorelineError } from '../base/errors.js';
 import { compareText, sha256 } from '../base/hash.js';
 import type { Job } from '../plan/job.js';
-import type { Ledger } from '../plan/ledger.js';
+import { type Ledger, sumLedgers } from '../plan/ledger.js';
 import { manifestText } from '../plan/manifest.js';
 import type { TaskEvent } from '../report/page-run.js';
 import { qualityLines } from '../report/quality.js';
@@ -132,7 +132,7 @@ export function reportOf(job: Job, progress: Progress, end: RunEnd): RunReport {
     },
     failures,
     tasks: { scored: tally?.scoredTasks ?? 0, reused: tally?.reusedTasks ?? 0 },
-    ledger: progress.ledger ?? { rows: 0, scored: 0, quarantined: 0, filtered: 0 },
+    ledger: progress.ledger ?? tally?.ledger ?? sumLedgers([]),
     rowsThisRun: tally?.ledger.rows ?? 0,
     lossyCasts: [...(tally?.lossyCasts ?? [])]
       .map(([column, values]) => ({ column, values }))

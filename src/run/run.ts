@@ -16,6 +16,7 @@ import { GatesFailed, type ReviewScope, reviewPart } from './gate.js';
 import { gc } from './gc.js';
 import { heldOf, overriddenReverts } from './held.js';
 import { record, runIdOf } from './history.js';
+import { keepQuarantine } from './kept-quarantine.js';
 import { findDamaged, takeUnusable } from './mend.js';
 import { keepModel } from './model-store.js';
 import { claimOutput } from './owner.js';
@@ -23,7 +24,7 @@ import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
 import { columnNotes } from './published-columns.js';
-import { tooManyBadRows, unitLedger, warnedLosses } from './row-losses.js';
+import { StoppedEarly, tooManyBadRows, unitLedger, warnedLosses } from './row-losses.js';
 import { logged } from './run-log.js';
 import {
   allFailures,
@@ -190,7 +191,9 @@ async function failed(
   { job, output, progress, options }: Omit<RunScope, 'temporary'>,
 ): Promise<RunFailed> {
   const staged = error instanceof Staged;
-  const cause = withFailures(settledError(staged ? error.cause : error), progress, options);
+  const stopped =
+    error instanceof StoppedEarly ? await withQuarantine(error, output, progress) : error;
+  const cause = withFailures(settledError(staged ? error.cause : stopped), progress, options);
   // What fails after the step that publishes takes nothing back.
   const published = progress.owed
     ? await publishedBy(output, progress.runId).catch(() => undefined)
@@ -217,6 +220,20 @@ async function failed(
     () => undefined,
   );
   return new RunFailed(report, cause);
+}
+
+/** The error of a run that bad rows stopped, with the folder that holds them. */
+async function withQuarantine(
+  error: StoppedEarly,
+  output: Output,
+  { runId, prepared, scored }: Progress,
+): Promise<ScorelineError> {
+  if (prepared === undefined || scored === undefined) return error;
+  // Without the files the message says as much as there is to say.
+  const folder = await keepQuarantine(output, runId, prepared, scored).catch(() => undefined);
+  if (folder === undefined) return error;
+  const message = `${error.message}; look at the rows in ${shown(folder)}`;
+  return new ScorelineError(error.code, message, { cause: error });
 }
 
 /** An error with the units that a run which keeps going had passed over before it. */

@@ -16,7 +16,7 @@ import { Converter, type ConvertTools } from './converter.js';
 import { settleEngine } from './engine.js';
 import { askPatiently, type Pool } from './pool.js';
 import { checkWhere, type Prepared, whyToDo } from './prepare.js';
-import { quarantineLimit, tooManyBadRows } from './row-losses.js';
+import { quarantineLimit, StoppedEarly, tooManyBadRows } from './row-losses.js';
 import { deathAsError, WorkerDied } from './worker-died.js';
 
 /** What scoring tells while it goes on. */
@@ -168,7 +168,11 @@ export async function scoreMissing(
   // A shard leaves the records that no task has seen to who publishes.
   const rejecting = shard === undefined ? prepared.units.flatMap(withBadRecords) : [];
   const plannedRows = sumRows(all) + sumRejected(rejecting);
-  tally.reject(shard === undefined ? toDo.flatMap(withBadRecords) : []);
+  const unseen = shard === undefined ? toDo.flatMap(withBadRecords) : [];
+  tally.reject(unseen);
+  const badRowsAllowed = quarantineLimit(prepared.job.quarantine.max, plannedRows);
+  if (tally.ledger.quarantined > badRowsAllowed)
+    await recordTooMany(unseen, converter, badRowsAllowed);
   refuseTooMany(prepared, tally, plannedRows);
   for (const { file, facts } of rejecting) {
     await converter.record(file, facts).catch((error: unknown) => blame(file.unit)(error));
@@ -182,10 +186,7 @@ export async function scoreMissing(
   tools.onEvent({ type: 'planned', rows, tasks: missing.length, reused: parts.size });
   // Before any task is handed out: all are scored by the same engine, whose every bit was found right.
   const longest = [...missing].sort((a, b) => b.rows - a.rows);
-  const once = {
-    converter,
-    badRowsAllowed: quarantineLimit(prepared.job.quarantine.max, plannedRows),
-  };
+  const once = { converter, badRowsAllowed };
   const [sample] = longest;
   const settling =
     sample &&
@@ -348,8 +349,22 @@ function isInputsFault(error: unknown): error is ScorelineError {
 /** Stops a run early: nobody wants to wait for hours to hear that a file is broken. */
 function refuseTooMany({ job }: Prepared, tally: Tally, plannedRows: number): void {
   const verdict = tooManyBadRows(tally.ledger, job.quarantine.max, plannedRows, tally.examples);
-  if (verdict !== undefined)
-    throw new ScorelineError('gate', `${verdict}; stopped early, nothing published`);
+  if (verdict !== undefined) throw new StoppedEarly(verdict);
+}
+
+/** Converts files whose records stop the run, so that a person can look at them: as many as hold more than may be set aside. */
+async function recordTooMany(
+  files: readonly UnitPlan['files'][number][],
+  converter: Converter,
+  allowed: number,
+): Promise<void> {
+  let rejected = 0;
+  for (const { file, facts } of files) {
+    if (rejected > allowed) return;
+    rejected += facts.csv?.rejected ?? 0;
+    // That there are too many bad records is what the user has to hear.
+    await converter.record(file, facts).catch(() => undefined);
+  }
 }
 
 async function checkKey(

@@ -1,9 +1,9 @@
 /** No partition gets emptier without a word: quarantine, filters and inputs that shrink. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { command } from '../history-case.js';
-import { type JobCase, makeCase } from '../job-case.js';
+import { type JobCase, listFiles, makeCase } from '../job-case.js';
 import { query, writeParquet } from '../parquet.js';
 import { scoreline } from '../scoreline.js';
 
@@ -176,4 +176,37 @@ describe('gates of the job and few rows', () => {
       ]),
     ]);
   }, 60_000);
+});
+
+describe('a run that too many bad rows stop', () => {
+  test('keeps them beside its record, says where, and how many there were', async () => {
+    const job = makeCase();
+    write(job, 'day=1', [...times(20, '1,2'), ...times(11, '1,x')]);
+    const { exit, report, stderr } = await job.run();
+    const folder = join(job.output, 'runs', report.runId, 'quarantine');
+    expect([exit, report.outcome, stderr.trim()]).toEqual([
+      3,
+      'failed',
+      expect.stringMatching(/stopped early, nothing published; look at the rows in \S+quarantine$/),
+    ]);
+    expect(stderr).toContain(folder);
+    expect(report.ledger).toEqual({ rows: 31, scored: 20, quarantined: 11, filtered: 0 });
+    const [count] = await query(
+      `SELECT count(*)::INTEGER AS n FROM read_parquet('${join(folder, 'day=1', 'case-00000.parquet')}') WHERE scoreline_reason = 'cast_failed'`,
+    );
+    expect(count?.n).toBe(11);
+    const page = readFileSync(join(job.output, 'runs', report.runId, 'report.html'), 'utf8');
+    expect(page).toMatch(/set aside<\/th><td class="n">11</);
+    expect((await command(job, 'verify')).exit).toBe(0);
+  }, 30_000);
+
+  test('keeps CSV records that are invalid, too', async () => {
+    const job = makeCase();
+    write(job, 'day=1', times(8, '1,2'));
+    write(job, 'day=2', times(12, '1,2,3'));
+    const { exit, report } = await job.run();
+    expect([exit, report.ledger.quarantined]).toEqual([3, 12]);
+    const files = listFiles(join(job.output, 'runs', report.runId, 'quarantine'));
+    expect(files).toEqual(['day=2/case-00000.rejected.parquet']);
+  }, 30_000);
 });
