@@ -71,7 +71,9 @@ export function refusedLosses(
   tooMany: string | undefined,
 ): RowLoss[] {
   return unseen(changes).flatMap(({ unit, ledger, before }) => {
-    const isEmptied = output.emptyPartitions === 'stage' && ledger.scored === 0;
+    // A job whose rows may all be bad says so, and takes nothing away with them.
+    const isExpected = before === 0 && quarantine.max.unit === 'share' && quarantine.max.share >= 1;
+    const isEmptied = output.emptyPartitions === 'stage' && ledger.scored === 0 && !isExpected;
     const line =
       (isEmptied ? emptied(unit, ledger, before) : undefined) ??
       (tooMany === undefined ? tooManyInUnit(unit, ledger, quarantine.max) : undefined);

@@ -129,7 +129,10 @@ describe('a CSV file', () => {
   });
 
   test('is read in another dialect when the job says so', async () => {
-    const job = makeCase({ input: { path: 'in', csv: { delimiter: ';', null: 'NA' } } });
+    const job = makeCase({
+      input: { path: 'in', csv: { delimiter: ';', null: 'NA' } },
+      quarantine: { max: '100%' },
+    });
     write(job, 'x.csv', 'a;b\n1;NA\n2;3\n');
     const first = await job.run();
     expect(first.report.ledger).toMatchObject({ scored: 1, quarantined: 1 });
@@ -146,6 +149,7 @@ describe('a CSV file', () => {
     const job = makeCase({
       input: { path: 'in', key: 'id', where: 'c > 1', types: { id: 'INTEGER', c: 'INTEGER' } },
       output: { path: 'out', keep: ['id', 'c'] },
+      quarantine: { max: '100%' },
     });
     write(job, 'x.csv', 'id,a,b,c\n1,1,1,5\n2,1,1,0\n3,1,1,1_0\n4,1,1,2.5\nx,1,1,9\n');
     const { exit, report } = await job.run();
@@ -219,7 +223,8 @@ describe('a CSV file', () => {
     expect(stderr).toMatch(
       /quarantine\.max: 1 of 4 rows .* x\.csv line 4, byte 40: missing_fields/,
     );
-    expect(listFiles(join(job.output, 'store'))).toEqual([]);
+    for (const kind of ['scores', 'parts'])
+      expect(listFiles(join(job.output, 'store', kind))).toEqual([]);
   });
 
   test.each<[what: string, name: string, content: string | Buffer, words: RegExp]>([
