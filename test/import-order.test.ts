@@ -156,6 +156,7 @@ const ORDER = `
   worker/parquet-schema.ts
   worker/expression.ts
   worker/describe.ts
+  worker/csv-header.ts
   worker/csv-scan.ts
   worker/beside.ts
   worker/csv.ts

@@ -41,7 +41,7 @@ export interface CsvLook {
 }
 
 /** Changes whenever the same file would be read as other rows. */
-const CSV_FORMAT = 1;
+const CSV_FORMAT = 2;
 
 /** The key of a CSV file's rows in the store: its content and how it is read, and its path, which its bad records name. */
 export function csvKey(path: string, sha256: string, dialect: CsvDialect): string {

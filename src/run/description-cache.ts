@@ -17,7 +17,7 @@ import type { ModelFacts } from '../plan/signature.js';
 import type { Output } from './store.js';
 
 /** Changes whenever an older cache cannot be read: it is then made anew. */
-const CACHE_FORMAT = 8;
+const CACHE_FORMAT = 9;
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);

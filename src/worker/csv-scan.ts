@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { ScorelineError, shown } from '../base/errors.js';
 import type { CsvDialect } from '../plan/csv.js';
+import { HeaderMatcher } from './csv-header.js';
 
 /** What is wrong with a record. Of several defects the first in this order is named. */
 export const REJECT_REASONS = {
@@ -17,6 +18,7 @@ export const REJECT_REASONS = {
   blank_line: 'is a blank line between records',
   missing_fields: 'has fewer fields than the header',
   extra_fields: 'has more fields than the header',
+  repeated_header: 'repeats the header, as where one file was appended to another',
 } as const;
 
 /** A reason to set a record aside. */
@@ -69,6 +71,9 @@ export class CsvScanner {
   private readonly sink: CsvSink;
   private readonly perRecord: boolean;
   private readonly shownAs: string;
+  private readonly namesGiven: boolean;
+  /** Made from the names, once they are known. */
+  private matcher: HeaderMatcher | undefined;
   /** Whether a record ended with CRLF, and whether there was a byte order mark. */
   private hasCrlf = false;
   private hasMark = false;
@@ -109,6 +114,7 @@ export class CsvScanner {
     this.perRecord = options.perRecord;
     this.shownAs = options.shownAs;
     this.names = columns;
+    this.namesGiven = columns !== undefined;
   }
 
   /** Whether the good records stand in the file with LF as their line end and nothing else around them. */
@@ -249,7 +255,7 @@ export class CsvScanner {
           lines: this.quoted
             ? linesIn(bytes, at, this.recordEnd)
             : Number(this.recordEnd > this.contentEnd),
-          reason: this.structure(at),
+          reason: this.structure(at) ?? this.repeatedHeader(bytes, at),
         });
         this.noteLineEnd();
         at = this.recordEnd;
@@ -351,6 +357,20 @@ export class CsvScanner {
     const expected = this.names?.length ?? this.fields;
     if (this.fields < expected) return 'missing_fields';
     return this.fields > expected ? 'extra_fields' : undefined;
+  }
+
+  /** Whether the record that `endOf` found is a header again. Throws `input` for one with its columns in another order. */
+  private repeatedHeader(bytes: Buffer, start: number): RejectReason | undefined {
+    // Where the job gives the names, it says that no record is a header.
+    if (this.namesGiven) return undefined;
+    this.matcher ??= new HeaderMatcher(this.names ?? [], this.quote);
+    if (!this.matcher.mayBe(bytes, start, this.contentEnd)) return undefined;
+    const match = this.matcher.match(this.fieldsOf(bytes.subarray(start, this.contentEnd)));
+    if (match !== 'reordered') return match === 'same' ? 'repeated_header' : undefined;
+    const place = `byte ${this.offset + start}`;
+    throw this.refused(
+      `${place}: has a second header, with the columns in another order; split the file there`,
+    );
   }
 
   private reasonOf(record: Buffer): RejectReason | undefined {

@@ -126,6 +126,38 @@ describe('what is no record', () => {
     expect(scanned.counts).toEqual([records.length, rejected.length]);
   });
 
+  test('are none where they are the header again, however it is written', () => {
+    const again = ['id,v', '"id",v', ' id ,v', 'ID,V', '\ufeffid,v'];
+    const { records, rejected } = scan(['id,v', '1,a', ...again, 'id,w', 'v,v'].join('\n'));
+    expect(records).toEqual([
+      ['1', 'a'],
+      ['id', 'w'],
+      ['v', 'v'],
+    ]);
+    expect(rejected.map((text) => text.replace(/:\d+/, ''))).toEqual(
+      again.map((_, index) => `${index + 3} repeated_header`),
+    );
+  });
+
+  test('of one column are the header again where they are its name to the letter', () => {
+    const { records, rejected } = scan('word\nWord\nword\n word\n');
+    expect([records, rejected]).toEqual([[['Word'], [' word']], ['3:10 repeated_header']]);
+  });
+
+  test('are refused with the file where they are a header in another order', async () => {
+    const error = await failure(() => scan('id,v\n1,a\nv,id\n'));
+    expect(error).toMatchObject({
+      code: 'input',
+      message:
+        'x.csv: byte 9: has a second header, with the columns in another order; split the file there',
+    });
+    const given = scan('id,v\nv,id\n', { columns: ['id', 'v'] });
+    expect(given.records).toEqual([
+      ['id', 'v'],
+      ['v', 'id'],
+    ]);
+  });
+
   test('lines are those of the file, also after quoted line ends', () => {
     expect(scan('"a\nb",c\n"x\n\ny",1\nz\n').rejected).toEqual(['6:17 missing_fields']);
   });
