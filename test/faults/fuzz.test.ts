@@ -241,7 +241,7 @@ test.each([
     expect([refused.exit, refused.stderr]).toEqual([
       6,
       expect.stringMatching(
-        /scoreline\.json: is \w+; "scoreline verify \S+ --repair" restores it\n$/,
+        /scoreline\.json: is \w+; "scoreline verify \S+ --repair" restores it\n/,
       ),
     ]);
     const { exit } = await startRun(victim, { command: ['verify', output] }).ended;
