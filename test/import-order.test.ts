@@ -15,6 +15,7 @@ const ORDER = `
   base/machine.ts
   base/watch-report.ts
   base/identity.ts
+  base/locale.ts
   base/elements.ts
   base/float16.ts
   base/duckdb.ts

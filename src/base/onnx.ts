@@ -5,6 +5,7 @@ import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntim
 import type { TypedArray } from './columns.js';
 import type { ElementType } from './elements.js';
 import { errnoOf, firstLine, isOutOfMemory, messageOf, ScorelineError, shown } from './errors.js';
+import { localeRemedy } from './locale.js';
 import { usableMemoryBytes } from './machine.js';
 import { elementName } from './onnx-file.js';
 import { type Rewritten, withoutZipMaps } from './onnx-rewrite.js';
@@ -105,6 +106,14 @@ export class Session {
       }
       return new Session(session, device, rewritten?.labels ?? new Map());
     } catch (error) {
+      const locale = /locale with name:([\w.@-]+?):/.exec(messageOf(error))?.[1];
+      if (locale !== undefined) {
+        throw new ScorelineError(
+          'environment',
+          `model ${shownAs}: needs the locale ${locale}, which this machine lacks; add it with ${localeRemedy(locale)}`,
+          { cause: error },
+        );
+      }
       const subject = device === 'cpu' ? `model ${shownAs}` : `model ${shownAs} on ${device}`;
       throw (
         starvation(error, subject) ??

@@ -2,6 +2,7 @@
 import { arch, platform, release } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { messageOf, ScorelineError, shown } from '../base/errors.js';
+import { hasUsualLocale, localeRemedy, USUAL_LOCALE } from '../base/locale.js';
 import {
   availableMemoryBytes,
   freeDiskBytes,
@@ -49,6 +50,12 @@ export interface Diagnosis {
   readonly openFiles: number | null;
   readonly disk: { readonly path: string; readonly freeBytes: number | null };
   readonly devices: readonly { readonly name: string; readonly unusable?: string }[];
+  /** The locale that models with texts need; `remedy` where it is absent, `present` null where that is not known. */
+  readonly locale: {
+    readonly name: string;
+    readonly present: boolean | null;
+    readonly remedy?: string;
+  };
   /** What keeps scoreline from working here at all. */
   readonly problems: readonly string[];
 }
@@ -63,6 +70,7 @@ export async function diagnose(folder: string): Promise<Diagnosis> {
     },
   );
   const openFiles = openFilesLimit();
+  const present = await hasUsualLocale();
   return {
     versions: { node: process.versions.node, ...answer.versions },
     platform: `${platform()} ${release()} ${arch()}`,
@@ -72,6 +80,11 @@ export async function diagnose(folder: string): Promise<Diagnosis> {
     openFiles: openFiles === undefined || !Number.isFinite(openFiles) ? null : openFiles,
     disk: { path: resolve(folder), freeBytes: (await freeDiskBytes(resolve(folder))) ?? null },
     devices: answer.devices,
+    locale: {
+      name: USUAL_LOCALE,
+      present: present ?? null,
+      ...(present === false && { remedy: localeRemedy(USUAL_LOCALE) }),
+    },
     problems,
   };
 }

@@ -43,8 +43,15 @@ function lines(diagnosis: Diagnosis): string[] {
     ...diagnosis.devices.map(
       ({ name, unusable }) => `device      ${name}: ${unusable ?? 'usable as far as can be seen'}`,
     ),
+    `locale      ${localeText(diagnosis.locale)}`,
     ...diagnosis.problems.map((problem) => `problem     ${problem}`),
   ];
+}
+
+function localeText({ name, present, remedy }: Diagnosis['locale']): string {
+  if (present === null) return `${name}: unknown`;
+  if (remedy === undefined) return `${name}: present`;
+  return `${name}: absent; models of scikit-learn with texts need it: ${remedy}`;
 }
 
 function gibibytes(bytes: number): string {
