@@ -1,11 +1,13 @@
 /**
  * Makes a large data set out of the flights of 2013: the year again and again, with fresh keys and a little noise.
  *
- *     node bench/make-flights.mjs [rows=4000000] [folder=out/bench/flights]
+ *     node bench/make-flights.mjs [rows=4000000] [folder=out/bench/flights] [layout=months]
  *
  * The same arguments give the same rows. Repetition 0 is the year as it is; in the others `dep_delay` and `air_time` move by
  * up to five minutes, in quarters (exact in float32), as the hash of the key says. A month has files of at
- * most two row groups of at most 122,880 rows; they are made one at a time, so memory does not depend on their number.
+ * most two row groups of at most 122,880 rows; they are made one at a time, so memory does not depend on their number. The other
+ * layouts hold the same rows in one file: `million` in row groups of 1,048,576 rows, as pandas and pyarrow write by default, and
+ * `single` in one row group.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -17,6 +19,9 @@ import { DuckDBInstance } from '@duckdb/node-api';
 const FORMAT = 1;
 const GROUP_ROWS = 122_880;
 const FILE_GROUPS = 2;
+/** The rows of a row group where all rows are in one file. */
+const ONE_FILE = { million: 1_048_576, single: Number.POSITIVE_INFINITY };
+export const LAYOUTS = ['months', ...Object.keys(ONE_FILE)];
 /** Its name starts with `_`: scoreline passes it over. */
 const MARKER = '_generated.json';
 
@@ -24,8 +29,15 @@ const here = dirname(fileURLToPath(import.meta.url));
 const fixtures = join(here, '../fixtures/flights');
 
 /** Makes the data, unless the folder holds them already. Returns their size. */
-export async function makeFlights(rows, folder) {
-  const wanted = { format: FORMAT, rows, groupRows: GROUP_ROWS, fileGroups: FILE_GROUPS };
+export async function makeFlights(rows, folder, layout = 'months') {
+  if (!LAYOUTS.includes(layout)) throw new Error(`layout: ${layout} is not one of ${LAYOUTS}`);
+  const wanted = {
+    format: FORMAT,
+    rows,
+    groupRows: GROUP_ROWS,
+    fileGroups: FILE_GROUPS,
+    ...(layout === 'months' ? {} : { layout }),
+  };
   const known = await markerOf(folder);
   if (known !== undefined && JSON.stringify(known.made) === JSON.stringify(wanted)) {
     return { ...known.size, made: false };
@@ -36,7 +48,7 @@ export async function makeFlights(rows, folder) {
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
   await rm(folder, { recursive: true, force: true });
-  const size = await generate(rows, partial);
+  const size = await generate(rows, partial, layout);
   await writeFile(join(partial, MARKER), `${JSON.stringify({ made: wanted, size })}\n`);
   await rename(partial, folder);
   return { ...size, made: true };
@@ -50,10 +62,10 @@ async function markerOf(folder) {
   }
 }
 
-async function generate(rows, folder) {
+async function generate(rows, folder, layout) {
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '2',
-    memory_limit: '1GiB',
+    memory_limit: layout === 'months' ? '1GiB' : '4GiB',
     temp_directory: `${folder}.spill`,
   });
   const connection = await instance.connect();
@@ -86,9 +98,14 @@ async function generate(rows, folder) {
         files++;
       }
     }
+    if (layout !== 'months') {
+      files = 1;
+      const groupRows = Math.min(rows, ONE_FILE[layout]);
+      await joinMonths({ connection, folder, months, groupRows });
+    }
     const [counts] = await query(
       'SELECT sum(row_group_num_rows)::BIGINT::VARCHAR AS rows, count(*)::INTEGER AS groups ' +
-        `FROM (SELECT DISTINCT file_name, row_group_id, row_group_num_rows FROM parquet_metadata('${sql(folder)}/*/*.parquet'))`,
+        `FROM (SELECT DISTINCT file_name, row_group_id, row_group_num_rows FROM parquet_metadata('${sql(folder)}/**/*.parquet'))`,
     );
     if (Number(counts.rows) !== rows) throw new Error(`${counts.rows} rows made, not ${rows}`);
     return { rows, files, rowGroups: counts.groups, bytes: await bytesBelow(folder) };
@@ -97,6 +114,17 @@ async function generate(rows, folder) {
     instance.closeSync();
     await rm(`${folder}.spill`, { recursive: true, force: true });
   }
+}
+
+/** Puts the rows of all months into one file, which takes their places. */
+async function joinMonths({ connection, folder, months, groupRows }) {
+  const source = `read_parquet('${sql(folder)}/*/*.parquet', hive_partitioning = true, hive_types = {month: INTEGER})`;
+  // Written as whole vectors of 2,048 rows.
+  const rowGroupSize = Math.ceil(groupRows / 2048) * 2048;
+  await connection.run(
+    `COPY (FROM ${source}) TO '${sql(join(folder, 'flights.parquet'))}' (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${rowGroupSize})`,
+  );
+  for (const { month } of months) await rm(join(folder, `month=${month}`), { recursive: true });
 }
 
 /** The year, each row with its place in its month and, for `rest` rows chosen by hash, in the last, partial repetition. */
@@ -155,13 +183,14 @@ async function bytesBelow(folder) {
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const [rowsText = '4000000', folder = join(here, '../out/bench/flights')] = process.argv.slice(2);
+  const [rowsText = '4000000', folder = join(here, '../out/bench/flights'), layout] =
+    process.argv.slice(2);
   const rows = Number(rowsText);
   if (!Number.isSafeInteger(rows) || rows < 1) {
     console.error(`rows: ${rowsText} is not a number of rows`);
     process.exit(2);
   }
-  const { files, rowGroups, bytes, made } = await makeFlights(rows, resolve(folder));
+  const { files, rowGroups, bytes, made } = await makeFlights(rows, resolve(folder), layout);
   const megabytes = (bytes / 1e6).toFixed(1);
   console.log(
     `${rows.toLocaleString('en-US')} rows, ${files} files, ${rowGroups} row groups, ${megabytes} MB${made ? '' : ' (already there)'}`,

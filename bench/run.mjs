@@ -1,8 +1,10 @@
 /**
  * The benchmark: scoreline from process start to publication, beside what ONNX Runtime alone can do on this machine.
  *
- *     node bench/run.mjs [--rows 4000000] [--rounds 3] [--folder out/bench]
- *     node bench/run.mjs --memory 4000000,20000000
+ *     node bench/run.mjs [--rows 4000000] [--rounds 3] [--folder out/bench] [--layout months|million|single]
+ *     node bench/run.mjs --memory 4000000,20000000 [--layout …]
+ *
+ * `--layout` says how the rows lie in files: see bench/make-flights.mjs.
  *
  * Rounds of scoreline, once with each engine, and of the ceiling take turns, so that all meet the same machine; each of scoreline
  * is compared with the two of the ceiling around it. Beside the wall stand the CPU seconds, which other programs on the machine hardly change, and what share of
@@ -42,6 +44,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     folder: { type: 'string', default: join(here, '../out/bench') },
     memory: { type: 'string' },
+    layout: { type: 'string', default: 'months' },
   },
 });
 const folder = resolve(options.folder);
@@ -54,7 +57,7 @@ process.exitCode = missed.length > 0 ? 1 : 0;
 async function speed() {
   const rows = count(options.rows);
   const rounds = count(options.rounds);
-  const data = await dataOf(rows, join(folder, 'flights'));
+  const data = await dataOf(rows);
   const workers = os.availableParallelism();
   console.log(`${machine()}; ${describe(data)}\n`);
   console.log(
@@ -165,11 +168,7 @@ async function memory() {
   const results = [];
   console.log(machine());
   for (const rows of sizes) {
-    // Sizes other than the usual one have a folder of their own, so that it need not be made again.
-    const data = await dataOf(
-      rows,
-      join(folder, rows === count(options.rows) ? 'flights' : `flights-${rows}`),
-    );
+    const data = await dataOf(rows);
     const run = await scoreline(data, { engine: 'auto', sample: true });
     results.push({ data, memory: run.memory, seconds: run.seconds });
     console.log(
@@ -190,8 +189,16 @@ async function memory() {
   ];
 }
 
-async function dataOf(rows, at) {
-  const size = await makeFlights(rows, at);
+async function dataOf(rows) {
+  const { layout } = options;
+  // Layouts and sizes other than the usual ones have folders of their own, so that these need not be made again.
+  const name = [
+    'flights',
+    ...(rows === count(options.rows) ? [] : [rows]),
+    ...(layout === 'months' ? [] : [layout]),
+  ].join('-');
+  const at = join(folder, name);
+  const size = await makeFlights(rows, at, layout);
   // What was written a moment ago is read from the disk's cache, as on every later round.
   return { folder: at, rows, files: size.files, rowGroups: size.rowGroups, bytes: size.bytes };
 }
