@@ -11,10 +11,15 @@ import type { ColumnType, InputBinding } from './signature.js';
 
 /** A task holds at most this many rows … */
 export const TASK_ROWS = 128 * 1024;
-/** … and this many bytes before compression; a single row group may exceed both. */
+/** … and this many bytes before compression; a single row group of fewer rows may exceed that, and one of more than 512 Ki rows both. */
 export const TASK_BYTES = 256 * 1024 * 1024;
 /** … from at most this many files. */
 const TASK_FILES = 512;
+/**
+ * A row group of more rows than a task is cut into at most this many tasks. Each decodes what it skips in part: 4 tasks decode a row
+ * group about twice, which costs less than idle workers do.
+ */
+const GROUP_TASKS = 4;
 
 /** Changes whenever equal inputs would give other scores: it is part of every score key. */
 const SCORING_FORMAT = 3;
@@ -59,7 +64,7 @@ export interface PublishingConfig {
   readonly statistics?: readonly string[];
 }
 
-/** A range of rows of one file; whole row groups. */
+/** A range of rows of one file: whole row groups, or a piece of a large one. */
 export interface TaskFile {
   readonly file: DataFile;
   readonly facts: FileFacts;
@@ -112,7 +117,7 @@ export function makePlan(
     return {
       unit,
       files: members,
-      tasks: rangesOf(members).map((range, index) => {
+      tasks: rangesOf(members, scoring.batchRows).map((range, index) => {
         const scoreKey = scoreKeyOf(range, scoringJson);
         return {
           unit,
@@ -194,7 +199,10 @@ function scoreKeyOf(range: readonly TaskFile[], scoring: Json): string | undefin
  * Cuts the files of a unit, in order, into the row ranges of its tasks. Empty files have none, but where all are empty the first one
  * has a task without rows: its part has the columns, and readers find no rows instead of no file.
  */
-function rangesOf(members: readonly { file: DataFile; facts: FileFacts }[]): TaskFile[][] {
+function rangesOf(
+  members: readonly { file: DataFile; facts: FileFacts }[],
+  batchRows: number,
+): TaskFile[][] {
   const tasks: TaskFile[][] = [];
   let small: TaskFile[] = [];
   const flush = (): void => {
@@ -208,7 +216,7 @@ function rangesOf(members: readonly { file: DataFile; facts: FileFacts }[]): Tas
       small.push(whole);
     } else {
       flush();
-      tasks.push(...split(file, facts).map((range) => [range]));
+      tasks.push(...split(file, facts, batchRows).map((range) => [range]));
     }
   }
   flush();
@@ -222,24 +230,36 @@ function bytesOf({ facts, rowStart, rowEnd }: TaskFile): number {
   return (bytes * (rowEnd - rowStart)) / Math.max(1, facts.rows);
 }
 
-/** Cuts a large file at row group boundaries; a row group is never cut. */
-function split(file: DataFile, facts: FileFacts): TaskFile[] {
+/** Cuts a large file at the boundaries of its row groups, and inside of those that are larger than a task. */
+function split(file: DataFile, facts: FileFacts, batchRows: number): TaskFile[] {
   const ranges: TaskFile[] = [];
   let rowStart = 0;
   let rowEnd = 0;
   let bytes = 0;
+  const cutAt = (row: number): void => {
+    if (row > rowStart) ranges.push({ file, facts, rowStart, rowEnd: row });
+    rowStart = row;
+    bytes = 0;
+  };
   for (const group of facts.rowGroups) {
-    const full = rowEnd - rowStart + group.rows > TASK_ROWS || bytes + group.bytes > TASK_BYTES;
-    if (full && rowEnd > rowStart) {
-      ranges.push({ file, facts, rowStart, rowEnd });
-      rowStart = rowEnd;
-      bytes = 0;
+    if (rowEnd - rowStart + group.rows > TASK_ROWS || bytes + group.bytes > TASK_BYTES) {
+      cutAt(rowEnd);
     }
     rowEnd += group.rows;
     bytes += group.bytes;
+    if (group.rows <= TASK_ROWS) continue;
+    const rows = rowsWithin(group.rows, batchRows);
+    while (rowStart + rows < rowEnd) cutAt(rowStart + rows);
+    cutAt(rowEnd);
   }
-  if (rowEnd > rowStart) ranges.push({ file, facts, rowStart, rowEnd });
+  cutAt(rowEnd);
   return ranges;
+}
+
+/** How many rows of a large row group a task has: whole batches, so that without a filter the model gets the batches of the uncut row group. */
+function rowsWithin(groupRows: number, batchRows: number): number {
+  const tasks = Math.min(GROUP_TASKS, Math.ceil(groupRows / TASK_ROWS));
+  return tasks <= 1 ? groupRows : Math.ceil(groupRows / tasks / batchRows) * batchRows;
 }
 
 /**

@@ -56,7 +56,7 @@ function bottleneckOf({ times, workers, engine }: RunReport, work: number): Cont
   };
   const [stage] = Object.entries(stages).sort(([, a], [, b]) => b - a)[0]!;
   const why = {
-    read: 'reading takes most: fewer or narrower columns, larger row groups, or faster storage would help',
+    read: 'reading takes most: fewer or narrower columns, row groups of about 100,000 rows, or faster storage would help',
     prepare: 'preparing takes most: columns of the types that the model takes need no casts',
     infer:
       engine?.engine === 'trees'

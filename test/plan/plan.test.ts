@@ -81,10 +81,15 @@ function ranges(tasks: readonly Task[]): string[][] {
   );
 }
 
-/** The rows at which row groups begin and end. */
+/** The rows at which a task may begin or end: where row groups do, and within large ones between batches. */
 function edgesOf({ rowGroups }: FileFacts): number[] {
   const edges = [0];
-  for (const { rows } of rowGroups) edges.push(edges.at(-1)! + rows);
+  for (const { rows } of rowGroups) {
+    const start = edges.at(-1)!;
+    if (rows > TASK_ROWS)
+      for (let at = SCORING.batchRows; at < rows; at += SCORING.batchRows) edges.push(start + at);
+    edges.push(start + rows);
+  }
   return edges;
 }
 
@@ -127,19 +132,57 @@ describe('tasks', () => {
     expect(tasksOf([{ path: 'a', groups }]).map(({ rows }) => rows)).toEqual([20, 10, 10]);
   });
 
-  test('leave a row group whole that is larger than any task', () => {
+  test('leave a row group whole that has more bytes than any task', () => {
     const groups = [
       [10, 1],
-      [10_000_000, 1],
       [5, TASK_BYTES * 3],
       [10, 1],
     ] as const;
     expect(ranges(tasksOf([{ path: 'a', groups }]))).toEqual([
       ['a[0,10)'],
-      ['a[10,10000010)'],
-      ['a[10000010,10000015)'],
-      ['a[10000015,10000025)'],
+      ['a[10,15)'],
+      ['a[15,25)'],
     ]);
+  });
+
+  test.each([
+    ['half a task more', TASK_ROWS * 1.5, 2],
+    ['one row more', TASK_ROWS + 1, 2],
+    ["pyarrow's default", 1_048_576, 4],
+    ['eight million', 8_000_000, 4],
+  ])('cut a row group of more rows into at most 4, between batches: %s', (_name, rows, count) => {
+    const groups = [
+      [10, 1],
+      [rows, TASK_BYTES * 9],
+      [10, 1],
+    ] as const;
+    const tasks = tasksOf([{ path: 'a', groups }]);
+    const own = tasks.slice(1, -1);
+    expect(own).toHaveLength(count);
+    expect(own.every((task) => task.rows <= Math.ceil(rows / count) + SCORING.batchRows)).toBe(
+      true,
+    );
+    // The row groups around it are tasks of their own, as they were when it was one.
+    expect(ranges(tasks).at(0)).toEqual(['a[0,10)']);
+    expect(ranges(tasks).at(-1)).toEqual([`a[${rows + 10},${rows + 20})`]);
+    let next = 10;
+    for (const { files } of own) {
+      expect(files[0]).toMatchObject({ rowStart: next });
+      expect((next - 10) % SCORING.batchRows).toBe(0);
+      next = files[0]!.rowEnd;
+    }
+    expect(next).toBe(rows + 10);
+  });
+
+  test('have whole batches of a row group that is cut, however large these are', () => {
+    const cuts = (batchRows: number): number[] =>
+      plan([{ path: 'a', groups: [[1_000_000, 1]] }], {
+        scoring: { ...SCORING, batchRows },
+      }).flatMap(({ tasks }) => tasks.map(({ rows }) => rows));
+    expect(cuts(16_384)).toEqual([262_144, 262_144, 262_144, 213_568]);
+    expect(cuts(1000)).toEqual(Array(4).fill(250_000));
+    expect(cuts(300_000)).toEqual([300_000, 300_000, 300_000, 100_000]);
+    expect(cuts(2_000_000)).toEqual([1_000_000]);
   });
 
   test('have no empty files unless all are, and row groups without rows change nothing', () => {
@@ -210,7 +253,7 @@ describe('tasks', () => {
   const sumRows = (given: readonly Given[]): number =>
     given.reduce((sum, one) => sum + factsOf(one).rows, 0);
 
-  test('cover every row of random files once, in order, in whole row groups', () => {
+  test('cover every row of random files once, in order, in whole row groups but for those that are cut', () => {
     const random = new Random(7);
     for (let trial = 0; trial < 100; trial++) {
       const given = Array.from(

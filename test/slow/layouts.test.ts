@@ -60,9 +60,9 @@ describe('row groups', () => {
     const result = await job.run('--workers', '2');
     expect(result).toMatchObject({
       exit: 0,
-      report: { tasks: { scored: 4 }, ledger: { rows: 450_000, scored: 450_000 } },
+      report: { tasks: { scored: 5 }, ledger: { rows: 450_000, scored: 450_000 } },
     });
-    expect(job.files()).toEqual([0, 1, 2, 3].map((part) => `case-0000${part}.parquet`));
+    expect(job.files()).toEqual([0, 1, 2, 3, 4].map((part) => `case-0000${part}.parquet`));
     await expectRows(job, 450_000);
     const filtered = await job.run('--set', 'input.where=id % 3 = 1 AND id >= 100000');
     const { ledger } = filtered.report;
