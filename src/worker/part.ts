@@ -57,6 +57,7 @@ export async function writePart(
       `task ${order.name}: the ledger does not balance: ${JSON.stringify(ledger)} of ${order.rows}`,
     );
   }
+  await checkFolderValues(database, order, segments);
   const dataPath = join(folder, dataFileName(dataExtension(order.publishing)));
   const data = await copyTo(
     database,
@@ -106,6 +107,19 @@ export async function putInStore(order: TaskOrder): Promise<void> {
   const ends = await Promise.allSettled(put);
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+}
+
+/** Reads the folder columns that the files leave to their folders: a value that is not of the column's type is refused all the same. */
+async function checkFolderValues(
+  database: Database,
+  { publishing, inFolders }: TaskOrder,
+  segments: readonly Segment[],
+): Promise<void> {
+  const left = publishing.keep.filter(({ name }) => inFolders.includes(name));
+  const [segment] = segments;
+  if (left.length === 0 || segment === undefined) return;
+  const casts = left.map(({ name, type }, i) => `CAST(${quoteName(name)} AS ${type}) AS k${i}`);
+  await database.rows(`${segmentSql(segment, casts)} LIMIT 1`);
 }
 
 function copyOptions({ publishing }: TaskOrder): string {

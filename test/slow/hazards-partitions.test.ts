@@ -51,7 +51,7 @@ describe('a partition column as a feature', () => {
     const job = await makePartitions(folders, {
       features: { a: 'k', b: 'b' },
       quarantine: { max: '100%', non_finite: 'keep' },
-      output: { path: 'out', keep: ['id', 'k'] },
+      output: { path: 'out', keep: ['id', 'k'], partition_columns: 'files' },
     });
     const { exit, report } = await job.run();
     expect(exit).toBe(0);
@@ -103,7 +103,9 @@ describe('a partition column as a feature', () => {
 describe('a partition column that is kept', () => {
   test('is text in all files, whatever single values look like', async () => {
     const folders = ['day=1', 'day=02', 'day=2024-05-01', 'day=true', 'day=', 'day=a=b'];
-    const job = await makePartitions(folders, { output: { path: 'out', keep: ['id', 'day'] } });
+    const job = await makePartitions(folders, {
+      output: { path: 'out', keep: ['id', 'day'], partition_columns: 'files' },
+    });
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
     for (const file of job.files()) {
       const { day } = await schemaOf(join(job.output, 'current/data', file));
@@ -117,7 +119,7 @@ describe('a partition column that is kept', () => {
     const job = await makePartitions(folders, {
       input: { path: 'in', types: { day: 'date', n: 'smallint' }, where: 'n > 0' },
       features: { a: 'n', b: 'b' },
-      output: { path: 'out', keep: ['id', 'day', 'n'] },
+      output: { path: 'out', keep: ['id', 'day', 'n'], partition_columns: 'files' },
     });
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
     for (const file of job.files()) {
@@ -162,7 +164,9 @@ describe('a partition column that is kept', () => {
       'k=%C3%A9 東京',
       'k=%1B[31m',
     ];
-    const job = await makePartitions(folders, { output: { path: 'out', keep: ['id', 'k'] } });
+    const job = await makePartitions(folders, {
+      output: { path: 'out', keep: ['id', 'k'], partition_columns: 'files' },
+    });
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
     expect(await byId(job, 'k')).toEqual(values);
     expect(
@@ -185,7 +189,7 @@ describe('a partition value that its type would drop a part of', () => {
   ])('is refused: a %s of %s', async (type, value) => {
     const job = await makePartitions([`t=${encodeURIComponent(value)}`], {
       input: { path: 'in', types: { t: type } },
-      output: { path: 'out', keep: ['id', 't'] },
+      output: { path: 'out', keep: ['id', 't'], partition_columns: 'files' },
     });
     const { exit, stderr } = await job.run();
     expect([exit, stderr]).toEqual([
@@ -201,7 +205,7 @@ describe('a partition value that its type would drop a part of', () => {
   ])('is read where nothing is lost: a %s of %s', async (type, value, shown) => {
     const job = await makePartitions([`t=${encodeURIComponent(value)}`], {
       input: { path: 'in', types: { t: type } },
-      output: { path: 'out', keep: ['id', 't'] },
+      output: { path: 'out', keep: ['id', 't'], partition_columns: 'files' },
     });
     expect(await job.run()).toMatchObject({ exit: 0 });
     expect(await publishedColumns(job, 't::VARCHAR AS t')).toEqual({ t: [shown] });
@@ -213,7 +217,7 @@ describe('a partition column in a filter', () => {
     const folders = ['k=1', 'k=2', 'k=10', 'k=__HIVE_DEFAULT_PARTITION__'];
     const job = await makePartitions(folders, {
       input: { path: 'in', where: "k < '2'" },
-      output: { path: 'out', keep: ['id', 'k'] },
+      output: { path: 'out', keep: ['id', 'k'], partition_columns: 'files' },
     });
     expect(await job.run()).toMatchObject({ exit: 0, report: { error: null } });
     expect(Object.values(await byId(job, 'k'))).toEqual(['1', '10']);
@@ -250,7 +254,7 @@ describe('folders that are refused', () => {
 
   test('a kept partition column that some folders do not give', async () => {
     const job = await makePartitions(['k=1', 'other'], {
-      output: { path: 'out', keep: ['id', 'k'] },
+      output: { path: 'out', keep: ['id', 'k'], partition_columns: 'files' },
     });
     const { exit, stderr } = await job.run();
     expect(exit).toBe(4);
@@ -261,7 +265,7 @@ describe('folders that are refused', () => {
 describe('folders that are passed over', () => {
   test('those that start with _ or ., and empty ones', async () => {
     const job = await makePartitions(['k=1', '_k=2', '.k=3', 'k=1/_temporary'], {
-      output: { path: 'out', keep: ['id', 'k'] },
+      output: { path: 'out', keep: ['id', 'k'], partition_columns: 'files' },
     });
     mkdirSync(join(job.input, 'k=4'));
     expect(await job.run()).toMatchObject({ exit: 0, report: { units: { planned: 1 } } });

@@ -95,7 +95,8 @@ describe('empty files', () => {
     await writeParquet(join(job.input, 'p=2', 'x.parquet'), `${ROWS}(0) t(i)`);
     expect((await job.run()).report.ledger).toMatchObject({ rows: 0 });
     expect(job.files()).toHaveLength(2);
-    await expectRows(job, 0);
+    const left = await query(`SELECT count(*)::INTEGER AS n FROM read_parquet(${job.published()})`);
+    expect(left).toEqual([{ n: 0 }]);
   });
 });
 
