@@ -12,6 +12,9 @@ const ORDER = `
   base/hash.ts
   base/files.ts
   base/zstd.ts
+  base/crc32.ts
+  base/decompress.ts
+  base/thrift.ts
   base/machine.ts
   base/watch-report.ts
   base/identity.ts
@@ -155,6 +158,9 @@ const ORDER = `
   worker/infer.ts
   worker/trial.ts
   worker/parquet-schema.ts
+  worker/parquet-footer.ts
+  worker/parquet-levels.ts
+  worker/parquet-pages.ts
   worker/expression.ts
   worker/describe.ts
   worker/csv-header.ts

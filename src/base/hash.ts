@@ -1,6 +1,6 @@
 /** Canonical JSON, SHA-256 and the identity of a file's content. */
 import { createHash } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { ScorelineError, shown, systemError } from './errors.js';
 
 /** A value that JSON can carry. */
@@ -102,34 +102,116 @@ export function isSettled(stamp: FileStamp, nowNs: bigint): boolean {
 }
 
 /**
- * The SHA-256 of a file's content. Throws `changed` when the file is written to meanwhile, `input` when it cannot
- * be read.
+ * The SHA-256 of a file's content. `look` reads in the file meanwhile, mostly forwards, so that it is read once. Throws `changed`
+ * when the file is written to meanwhile, `input` when it cannot be read, and what `look` throws.
  */
-export async function hashFile(path: string): Promise<{ sha256: string; stamp: FileStamp }> {
+export async function hashFile(
+  path: string,
+  look?: (reader: HashingReader) => Promise<void>,
+): Promise<{ sha256: string; stamp: FileStamp }> {
   try {
     const before = await stampOf(path);
-    const digest = await digestOf(path);
+    const seen = await lookThrough(path, before.size, look);
     const after = await stampOf(path);
     if (stampText(before) !== stampText(after)) {
       throw new ScorelineError('changed', `${shown(path)}: changed while it was read; run again`);
     }
-    return { sha256: digest, stamp: before };
+    if ('error' in seen) throw seen.error;
+    return { sha256: seen.sha256, stamp: before };
   } catch (error) {
     throw systemError(error, `cannot read ${shown(path)}`, 'input');
   }
 }
 
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(1 << 20);
+/** What was found in a file may be due to a change of it: that is for the caller to say. */
+async function lookThrough(
+  path: string,
+  size: number,
+  look: ((reader: HashingReader) => Promise<void>) | undefined,
+): Promise<{ sha256: string } | { error: unknown }> {
   const file = await open(path, 'r');
   try {
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
-    }
+    const reader = new HashingReader(file, size);
+    await look?.(reader);
+    return { sha256: await reader.digest() };
+  } catch (error) {
+    return { error };
   } finally {
     await file.close();
+  }
+}
+
+const READ_BYTES = 1 << 20;
+const WINDOW_BYTES = 4 << 20;
+
+/** Hashes a file from its beginning to its end, and lends what it reads. A class because window and hash change together. */
+export class HashingReader {
+  private readonly file: FileHandle;
+  private readonly hash = createHash('sha256');
+  private window = Buffer.allocUnsafe(READ_BYTES);
+  /** The bytes from `start` to `end` are in the window; those up to `end` are hashed. */
+  private start = 0;
+  private end = 0;
+  readonly size: number;
+
+  constructor(file: FileHandle, size: number) {
+    this.file = file;
+    this.size = size;
+  }
+
+  /** The most that is lent at a time. */
+  static readonly maxBytes = WINDOW_BYTES - READ_BYTES;
+
+  /** The bytes of a range, until the next call; undefined where they have to be read first. */
+  lent(position: number, length: number): Buffer | undefined {
+    return position >= this.start && position + length <= this.end
+      ? this.window.subarray(position - this.start, position - this.start + length)
+      : undefined;
+  }
+
+  /** The bytes of a range, until the next call: at most `maxBytes`, and fewer where the file ends. */
+  async read(position: number, length: number): Promise<Buffer> {
+    if (position < this.start) {
+      const { buffer, bytesRead } = await this.file.read(Buffer.alloc(length), 0, length, position);
+      return buffer.subarray(0, bytesRead);
+    }
+    while (this.end < position) if (!(await this.advance(position))) break;
+    if (this.window.length < WINDOW_BYTES && length > READ_BYTES / 2) this.grow();
+    while (this.end < position + length) if (!(await this.advance(position))) break;
+    return this.window.subarray(
+      Math.max(0, position - this.start),
+      Math.max(0, Math.min(position + length, this.end) - this.start),
+    );
+  }
+
+  private grow(): void {
+    const window = Buffer.allocUnsafe(WINDOW_BYTES);
+    this.window.copy(window, 0, 0, this.end - this.start);
+    this.window = window;
+  }
+
+  /** Reads on, and keeps what lies behind `from`; false at the end. */
+  private async advance(from: number): Promise<boolean> {
+    const keep = Math.min(from, this.end);
+    if (this.end - this.start + READ_BYTES / 2 > this.window.length && keep > this.start) {
+      this.window.copyWithin(0, keep - this.start, this.end - this.start);
+      this.start = keep;
+    }
+    const used = this.end - this.start;
+    const { bytesRead } = await this.file.read(
+      this.window,
+      used,
+      Math.min(READ_BYTES, this.window.length - used),
+      null,
+    );
+    this.hash.update(this.window.subarray(used, used + bytesRead));
+    this.end += bytesRead;
+    return bytesRead > 0;
+  }
+
+  /** The SHA-256 of the whole file, which is read to its end. */
+  async digest(): Promise<string> {
+    while (await this.advance(this.end));
+    return this.hash.digest('hex');
   }
 }

@@ -98,3 +98,32 @@ class Bytes {
     return true;
   }
 }
+
+/** The number of bytes that a frame says it holds; undefined where it does not say. */
+export function zstdSize(frame: Uint8Array): number | undefined {
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, Math.min(frame.length, 18));
+  if (bytes.length < 6 || bytes.readUInt32LE() !== FRAME_MAGIC) return undefined;
+  const descriptor = bytes[4]!;
+  const isSingle = (descriptor & 0x20) !== 0;
+  const length = [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
+  const at = 5 + (isSingle ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
+  if (length === 0 || bytes.length < at + length) return undefined;
+  if (length === 8) return Number(bytes.readBigUInt64LE(at));
+  return bytes.readUIntLE(at, length) + (length === 2 ? 256 : 0);
+}
+
+/** How much of a frame is given to the decoder at a time: it decodes no block before it has it whole. */
+const START_BYTES = 16_384;
+
+/** The first bytes of what a frame holds: `wanted` of them or more, fewer where there are not as many. Throws an `Error` for a damaged one. */
+export function zstdStart(frame: Uint8Array, wanted: number): Uint8Array {
+  const out: Uint8Array[] = [];
+  let length = 0;
+  const decoder = new Decompress((chunk) => {
+    out.push(chunk.slice());
+    length += chunk.length;
+  });
+  for (let at = 0; at < frame.length && length < wanted; at += START_BYTES)
+    decoder.push(frame.subarray(at, at + START_BYTES), at + START_BYTES >= frame.length);
+  return out.length === 1 ? out[0]! : Buffer.concat(out);
+}

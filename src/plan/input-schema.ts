@@ -95,6 +95,10 @@ export const inputSchema = section({
     .describe(
       'SQL types of columns that folders or CSV files give, which are text otherwise, by column name.',
     ),
+  checksums: z
+    .boolean({ error: 'true or false' })
+    .default(true)
+    .describe('Whether to check the pages of Parquet files: their checksums, sizes and levels.'),
   csv: csvSchema
     .optional()
     .describe('How CSV files are written; without it as RFC 4180 says, with a header.'),

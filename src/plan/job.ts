@@ -49,6 +49,8 @@ export interface Job {
     readonly ready: string | undefined;
     /** By column name; SQL types in upper case without spaces. */
     readonly types: readonly { readonly column: string; readonly type: string }[];
+    /** Whether to check the pages of Parquet files. */
+    readonly checksums: boolean;
     /** How CSV files are written; undefined where the job does not say, which means RFC 4180 with a header. */
     readonly csv: CsvDialect | undefined;
   };
@@ -400,6 +402,7 @@ function toJob(
       files: input.files,
       ready: input.ready,
       types: types.sort((a, b) => (a.column < b.column ? -1 : 1)),
+      checksums: input.checksums,
       csv: input.csv && {
         delimiter: input.csv.delimiter,
         quote: input.csv.quote,

@@ -1,7 +1,6 @@
 /** What is known of the model and the files: from the cache where that can be trusted, else by asking workers. */
 import { ScorelineError, shown } from '../base/errors.js';
 import { stampText } from '../base/hash.js';
-import type { CsvDialect } from '../plan/csv.js';
 import type { DataFile, FileFacts } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
 import {
@@ -11,7 +10,7 @@ import {
   fromWire,
   toWire,
 } from '../worker/protocol.js';
-import type { DescriptionCache } from './description-cache.js';
+import type { DescriptionCache, WantedFacts } from './description-cache.js';
 import { askPatiently, type Pool } from './pool.js';
 import { deathAsError, lackedMemory, WorkerDied, wasKilled } from './worker-died.js';
 
@@ -81,23 +80,22 @@ export interface Descriptions {
   readonly looked: number;
 }
 
-/** Describes files; with `hash`, their contents' SHA-256 too. Throws what is the machine's fault. */
-export async function describeFiles(options: {
-  readonly files: readonly DataFile[];
-  /** How they are written, if they are CSV: then they are read to the end, and hashed, in any case. */
-  readonly csv: CsvDialect | undefined;
-  readonly hash: boolean;
-  readonly cache: DescriptionCache;
-  readonly pool: OpenPool;
-  readonly nowNs: () => bigint;
-}): Promise<Descriptions> {
-  const { files, csv, hash, cache } = options;
+/** Describes files. Throws what is the machine's fault. */
+export async function describeFiles(
+  options: WantedFacts & {
+    readonly files: readonly DataFile[];
+    readonly cache: DescriptionCache;
+    readonly pool: OpenPool;
+    readonly nowNs: () => bigint;
+  },
+): Promise<Descriptions> {
+  const { files, csv, cache } = options;
   const facts = new Map<string, FileFacts>();
   const failures = new Map<string, Error>();
   const unknown: DataFile[] = [];
   for (const file of files) {
-    const known = cache.file(file, csv);
-    if (known === undefined || (hash && known.sha256 === null)) unknown.push(file);
+    const known = cache.file(file, options);
+    if (known === undefined) unknown.push(file);
     else facts.set(file.path, known);
   }
   if (unknown.length > 0) {
@@ -105,14 +103,14 @@ export async function describeFiles(options: {
     const byPath = new Map(unknown.map((file) => [file.path, file]));
     await Promise.all(
       shares(unknown, csv === undefined ? pool.size : undefined).map(async (share) => {
-        for (const answer of await askAbout(pool, share, csv, hash)) {
+        for (const answer of await askAbout(pool, share, options)) {
           if ('error' in answer) {
             failures.set(answer.path, failureOf(answer));
           } else if (stampText(answer.stamp) !== stampText(byPath.get(answer.path)!.stamp)) {
             failures.set(answer.path, changed(answer.path));
           } else {
             facts.set(answer.path, answer.facts);
-            cache.keepFile(byPath.get(answer.path)!, csv, answer, options.nowNs());
+            cache.keepFile(byPath.get(answer.path)!, options, answer, options.nowNs());
           }
         }
       }),
@@ -146,17 +144,18 @@ function shares(files: readonly DataFile[], workers: number | undefined): FileRe
 async function askAbout(
   pool: Pool,
   files: readonly FileRef[],
-  csv: CsvDialect | undefined,
-  hash: boolean,
+  wanted: WantedFacts,
 ): Promise<readonly FileAnswer[]> {
+  const { csv, hash, checksums } = wanted;
+  const ask = { files, hash, checksums };
   try {
     if (csv !== undefined) {
       const [file] = files;
       return file === undefined ? [] : [await askForCsv(pool, { file, dialect: csv })];
     }
     return files.length === 1
-      ? await askPatiently(pool, 'describe-files', { files, hash })
-      : await pool.ask('describe-files', { files, hash });
+      ? await askPatiently(pool, 'describe-files', ask)
+      : await pool.ask('describe-files', ask);
   } catch (error) {
     if (!(error instanceof WorkerDied) || error.how === 'closed') throw error;
     const [only] = files;
@@ -174,7 +173,7 @@ async function askAbout(
     }
   }
   const answers: FileAnswer[] = [];
-  for (const file of files) answers.push(...(await askAbout(pool, [file], csv, hash)));
+  for (const file of files) answers.push(...(await askAbout(pool, [file], wanted)));
   return answers;
 }
 

@@ -25,6 +25,8 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const fileSchema = z.strictObject({
   stamp: z.string(),
   sha256: digest.nullable(),
+  /** Whether its pages were checked when it was hashed. */
+  checked: z.literal(true).exactOptional(),
   rows: count,
   /** Rows and bytes of each row group, in turn. */
   groups: z.array(count),
@@ -103,6 +105,16 @@ function parseCache(text: string): z.infer<typeof cacheSchema> | undefined {
   return cacheSchema.safeParse(JSON.parse(rest)).data;
 }
 
+/** What is wanted of files. */
+export interface WantedFacts {
+  /** How they are written, if they are CSV: then they are read to the end, and hashed, in any case. */
+  readonly csv: CsvDialect | undefined;
+  /** Whether their contents' SHA-256 is wanted. */
+  readonly hash: boolean;
+  /** Whether the pages of Parquet files are checked when they are hashed. */
+  readonly checksums: boolean;
+}
+
 /** Descriptions of files and models, kept in the output by path and stamp; lost or damaged, they are made anew. */
 export class DescriptionCache {
   private readonly path: string | undefined;
@@ -141,10 +153,12 @@ export class DescriptionCache {
     return this.schemas.push(schema) - 1;
   }
 
-  /** The facts of a file, if it is what it was when they were found; of a CSV file, as read in a dialect. */
-  file(file: DataFile, dialect: CsvDialect | undefined): FileFacts | undefined {
+  /** The facts of a file, if it is what it was when they were found, and they are all that is wanted. */
+  file(file: DataFile, { csv: dialect, hash, checksums }: WantedFacts): FileFacts | undefined {
     const cached = this.files.get(nameOf(file, dialect));
     if (cached === undefined || cached.stamp !== stampText(file.stamp)) return undefined;
+    if (hash && cached.sha256 === null) return undefined;
+    if (hash && checksums && dialect === undefined && cached.checked !== true) return undefined;
     const schema = this.schemas[cached.schema];
     if (schema === undefined) return undefined;
     const rowGroups = [];
@@ -158,7 +172,7 @@ export class DescriptionCache {
   /** Keeps the facts of a file, unless it was written so lately that it may be written again unseen. */
   keepFile(
     file: DataFile,
-    dialect: CsvDialect | undefined,
+    { csv: dialect, checksums }: WantedFacts,
     { stamp, facts }: { readonly stamp: FileStamp; readonly facts: FileFacts },
     nowNs: bigint,
   ): void {
@@ -166,6 +180,7 @@ export class DescriptionCache {
     this.files.set(nameOf(file, dialect), {
       stamp: stampText(stamp),
       sha256: facts.sha256,
+      ...(checksums && facts.sha256 !== null ? { checked: true as const } : {}),
       rows: facts.rows,
       groups: facts.rowGroups.flatMap(({ rows, bytes }) => [rows, bytes]),
       schema: this.internSchema(facts.schema),

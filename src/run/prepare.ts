@@ -115,6 +115,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
       files: dataset.files,
       csv,
       hash: tools.hash,
+      checksums: job.input.checksums,
       cache,
       pool: tools.pool,
       nowNs: tools.nowNs,

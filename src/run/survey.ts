@@ -68,6 +68,7 @@ async function surveyParquet(dataset: Dataset, pool: Pool, nowNs: () => bigint):
     files: dataset.files,
     csv: undefined,
     hash: false,
+    checksums: false,
     cache,
     pool: () => pool,
     nowNs,

@@ -1,16 +1,18 @@
 /** Looks at files and models on behalf of the parent, which opens none itself. */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Database, duckdbError, isFatal, quotePath } from '../base/duckdb.js';
+import { type Database, duckdbError, isFatal } from '../base/duckdb.js';
 import { ScorelineError, shown } from '../base/errors.js';
-import { hashFile, stampOf, stampText } from '../base/hash.js';
+import { type HashingReader, hashFile, stampOf, stampText } from '../base/hash.js';
 import { devices, type Session, type TensorSpec } from '../base/onnx.js';
 import { externalDataFiles, type OnnxFile, readOnnxFile } from '../base/onnx-file.js';
-import type { FileFacts } from '../plan/dataset.js';
 import type { ModelFacts } from '../plan/signature.js';
+import { type Footer, readFooter } from './parquet-footer.js';
+import { checkPages } from './parquet-pages.js';
 import { parquetSchemas } from './parquet-schema.js';
 import {
   type CheckKey,
+  type DescribeFiles,
   type DescribeModel,
   type FileAnswer,
   type FileRef,
@@ -113,11 +115,11 @@ function isRowwise(file: OnnxFile): boolean {
 export async function describeFiles(
   open: () => Promise<Database>,
   reopen: () => Promise<void>,
-  files: readonly FileRef[],
-  hash: boolean,
+  ask: DescribeFiles,
 ): Promise<FileAnswer[]> {
+  const { files } = ask;
   try {
-    return await describeTogether(await open(), files, hash);
+    return await describeTogether(await open(), ask);
   } catch (error) {
     if (isFatal(error)) await reopen();
     const [only] = files;
@@ -127,7 +129,8 @@ export async function describeFiles(
     }
   }
   const answers: FileAnswer[] = [];
-  for (const file of files) answers.push(...(await describeFiles(open, reopen, [file], hash)));
+  for (const file of files)
+    answers.push(...(await describeFiles(open, reopen, { ...ask, files: [file] })));
   return answers;
 }
 
@@ -141,76 +144,43 @@ function withoutPath(error: ScorelineError, file: FileRef): ScorelineError {
 
 async function describeTogether(
   database: Database,
-  files: readonly FileRef[],
-  hash: boolean,
+  { files, hash, checksums }: DescribeFiles,
 ): Promise<FileAnswer[]> {
   const before = await Promise.all(files.map(({ absolute }) => stampOf(absolute)));
-  const list = `[${files.map(({ absolute }) => quotePath(absolute)).join(', ')}]`;
-  const counts = await rowCounts(database, list);
-  const groups = await rowGroups(database, list);
+  // First: what a damaged footer claims could take all memory that DuckDB has.
+  const footers: Footer[] = [];
+  for (const { path, absolute } of files) footers.push(await readFooter(path, absolute));
   const schemas = await parquetSchemas(database, files);
   const answers: FileAnswer[] = [];
-  for (const [index, { path, absolute }] of files.entries()) {
+  for (const [index, file] of files.entries()) {
     const stamp = before[index]!;
-    const rows = counts.get(absolute);
-    const rowGroupsOfFile = groups.get(absolute) ?? [];
-    const schema = schemas.get(absolute);
-    if (rows === undefined || schema === undefined)
-      throw new ScorelineError('input', `${shown(path)}: not read`);
-    checkFooter(path, rows, rowGroupsOfFile);
-    const sha256 = hash ? await hashUnchanged(path, absolute, stampText(stamp)) : null;
-    answers.push({ path, stamp, facts: { sha256, rows, rowGroups: rowGroupsOfFile, schema } });
+    const footer = footers[index]!;
+    const schema = schemas.get(file.absolute);
+    if (schema === undefined) throw new ScorelineError('input', `${shown(file.path)}: not read`);
+    const look = checksums
+      ? (reader: HashingReader) => checkPages(reader, footer, file.path)
+      : undefined;
+    const sha256 = hash ? await hashUnchanged(file, stampText(stamp), look) : null;
+    const rowGroups = footer.groups.map(({ rows, bytes }) => ({ rows, bytes }));
+    answers.push({
+      path: file.path,
+      stamp,
+      facts: { sha256, rows: footer.rows, rowGroups, schema },
+    });
   }
   return answers;
 }
 
-async function hashUnchanged(path: string, absolute: string, stamp: string): Promise<string> {
-  const hashed = await hashFile(absolute);
+async function hashUnchanged(
+  { path, absolute }: FileRef,
+  stamp: string,
+  look: ((reader: HashingReader) => Promise<void>) | undefined,
+): Promise<string> {
+  const hashed = await hashFile(absolute, look);
   if (stampText(hashed.stamp) !== stamp) {
     throw new ScorelineError('changed', `${shown(path)}: changed while it was read; run again`);
   }
   return hashed.sha256;
-}
-
-function checkFooter(path: string, rows: number, groups: FileFacts['rowGroups']): void {
-  const sum = groups.reduce((total, group) => total + group.rows, 0);
-  if (
-    !Number.isSafeInteger(rows) ||
-    rows < 0 ||
-    sum !== rows ||
-    groups.some((group) => group.rows < 0)
-  ) {
-    throw new ScorelineError(
-      'input',
-      `${shown(path)}: its footer says ${rows} rows, its row groups ${sum}; the file is damaged`,
-    );
-  }
-}
-
-async function rowCounts(database: Database, list: string): Promise<Map<string, number>> {
-  const rows = await database.rows(
-    `SELECT file_name, num_rows FROM parquet_file_metadata(${list})`,
-  );
-  return new Map(rows.map((row) => [String(row.file_name), Number(row.num_rows)]));
-}
-
-async function rowGroups(
-  database: Database,
-  list: string,
-): Promise<Map<string, { rows: number; bytes: number }[]>> {
-  const rows = await database.rows(
-    'SELECT file_name, any_value(row_group_num_rows) AS n, sum(total_uncompressed_size) AS bytes ' +
-      `FROM parquet_metadata(${list}) GROUP BY file_name, row_group_id ORDER BY file_name, row_group_id`,
-  );
-  const groups = new Map<string, { rows: number; bytes: number }[]>();
-  for (const row of rows) {
-    const name = String(row.file_name);
-    const group = { rows: Number(row.n), bytes: Math.max(0, Number(row.bytes)) };
-    const known = groups.get(name);
-    if (known === undefined) groups.set(name, [group]);
-    else known.push(group);
-  }
-  return groups;
 }
 
 /** Checks that no two rows of a unit that pass the filter have the same key, and that none lacks one. Throws `input`. */

@@ -132,7 +132,7 @@ type Handlers = {
 const handlers: Handlers = {
   'describe-model': (ask) =>
     describeModel(ask, { openSession, openTrees }, () => send({ scoreline: 'trial' })),
-  'describe-files': ({ files, hash }) => describeFiles(openDatabase, reopenDatabase, files, hash),
+  'describe-files': (ask) => describeFiles(openDatabase, reopenDatabase, ask),
   'describe-csv': async (ask) => {
     const { describeCsv } = await import('./csv.js');
     return describeCsv(ask);

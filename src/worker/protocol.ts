@@ -41,6 +41,13 @@ export interface FileRef {
   readonly absolute: string;
 }
 
+/** Parquet files to describe: whether to hash them, and to check their pages meanwhile. */
+export interface DescribeFiles {
+  readonly files: readonly FileRef[];
+  readonly hash: boolean;
+  readonly checksums: boolean;
+}
+
 /** What a worker found in a file, or why it could not. */
 export type FileAnswer =
   | { readonly path: string; readonly facts: FileFacts; readonly stamp: FileStamp }
@@ -152,10 +159,7 @@ export interface TaskResult {
 /** What the parent asks of a worker, by kind, and what it gets. */
 export interface Requests {
   'describe-model': { readonly ask: DescribeModel; readonly answer: ModelFacts };
-  'describe-files': {
-    readonly ask: { readonly files: readonly FileRef[]; readonly hash: boolean };
-    readonly answer: readonly FileAnswer[];
-  };
+  'describe-files': { readonly ask: DescribeFiles; readonly answer: readonly FileAnswer[] };
   'describe-csv': { readonly ask: DescribeCsv; readonly answer: FileAnswer };
   'convert-csv': { readonly ask: ConvertCsv; readonly answer: CsvRecord };
   'check-expression': { readonly ask: CheckExpression; readonly answer: null };

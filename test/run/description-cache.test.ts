@@ -14,21 +14,34 @@ const FACTS = {
   rowGroups: [{ rows: 7, bytes: 90 }],
   schema: [{ name: 'a', type: 'DOUBLE' }],
 };
+const WANTED = { csv: undefined, hash: true, checksums: true };
 
 /** An output whose cache knows a file. */
 async function makeCache(): Promise<{ output: Output; path: string }> {
   const output = await Output.open(join(makeFolder(), 'out'));
   const cache = await DescriptionCache.load(output);
-  cache.keepFile(FILE, undefined, { stamp: STAMP, facts: FACTS }, BigInt(Date.now()) * 1_000_000n);
+  cache.keepFile(FILE, WANTED, { stamp: STAMP, facts: FACTS }, BigInt(Date.now()) * 1_000_000n);
   await cache.save();
   return { output, path: output.path('cache', 'descriptions.json') };
 }
 
-const known = async (output: Output) => (await DescriptionCache.load(output)).file(FILE, undefined);
+const known = async (output: Output) => (await DescriptionCache.load(output)).file(FILE, WANTED);
 
 test('what the cache knows of a file is read back', async () => {
   const { output } = await makeCache();
   expect(await known(output)).toEqual(FACTS);
+});
+
+test('a file whose pages were not checked is not known to a run that is to check them', async () => {
+  const { output } = await makeCache();
+  const cache = await DescriptionCache.load(output);
+  const unchecked = { ...WANTED, checksums: false };
+  expect(cache.file(FILE, unchecked)).toEqual(FACTS);
+  const now = BigInt(Date.now()) * 1_000_000n;
+  cache.keepFile(FILE, unchecked, { stamp: STAMP, facts: FACTS }, now);
+  expect(cache.file(FILE, unchecked)).toEqual(FACTS);
+  expect(cache.file(FILE, WANTED)).toBeUndefined();
+  expect(cache.file(FILE, { ...WANTED, hash: false })).toEqual(FACTS);
 });
 
 test('a cache of which one bit has changed knows nothing, wherever that is', async () => {
@@ -52,8 +65,8 @@ test.each([
   const text = readFileSync(path, 'utf8');
   writeFileSync(path, change(text));
   const cache = await DescriptionCache.load(output);
-  expect(cache.file(FILE, undefined)).toBeUndefined();
-  cache.keepFile(FILE, undefined, { stamp: STAMP, facts: FACTS }, BigInt(Date.now()) * 1_000_000n);
+  expect(cache.file(FILE, WANTED)).toBeUndefined();
+  cache.keepFile(FILE, WANTED, { stamp: STAMP, facts: FACTS }, BigInt(Date.now()) * 1_000_000n);
   await cache.save();
   expect(readFileSync(path, 'utf8')).toBe(text);
 });
