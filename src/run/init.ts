@@ -82,6 +82,9 @@ export async function draftFor(request: InitRequest): Promise<DraftedJob> {
       `data ${shown(data)}: name the folder or files that are there; the job file then proposes {date:…}`,
     );
   }
+  // By its name, before the other one is looked at as data.
+  const kind = /\.(?:(parquet|parq|pq)|[ct]sv(?:\.gz|\.zst)?)$/i.exec(model);
+  if (kind !== null) throw notTheModel(model, kind[1] === undefined ? 'CSV' : 'Parquet');
   const input = { path: resolve(cwd, data), pathText: data, baseDir: cwd };
   const csv = /\.tsv(?:\.gz|\.zst)?$/i.test(data);
   const dataset = await listDataset({ ...input, ready: undefined, csv });
@@ -89,10 +92,7 @@ export async function draftFor(request: InitRequest): Promise<DraftedJob> {
   const pool = poolFor([dataset.root, dirname(absolute)]);
   try {
     const look = await inspectWith(pool, absolute, model);
-    if (look.kind !== 'model') {
-      const what = `${shown(model)}: is ${look.kind === 'csv' ? 'CSV' : 'Parquet'}, not a model`;
-      throw new ScorelineError('model', `${what}; the model comes first, then the data`);
-    }
+    if (look.kind !== 'model') throw notTheModel(model, look.kind === 'csv' ? 'CSV' : 'Parquet');
     const nowNs = (): bigint => BigInt(request.now().getTime()) * 1_000_000n;
     const survey = await surveyData(dataset, pool, nowNs);
     const { facts, metadata } = look;
@@ -121,6 +121,11 @@ export async function draftFor(request: InitRequest): Promise<DraftedJob> {
   } finally {
     await pool.close();
   }
+}
+
+function notTheModel(path: string, kind: string): ScorelineError {
+  const what = `${shown(path)}: is ${kind}, not a model`;
+  return new ScorelineError('model', `${what}; the model comes first, then the data`);
 }
 
 /**

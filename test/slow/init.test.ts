@@ -83,6 +83,7 @@ describe('init', () => {
     };
     expect(await outputOf('eu', 'eu.yaml')).toBe('m');
     expect(await outputOf('us', 'us.yaml')).toBe('m-2');
+    confirm(join(cwd, 'eu.yaml'));
     expect((await scoreline(['run', 'eu.yaml'], { cwd })).exit).toBe(0);
     rmSync(join(cwd, 'eu.yaml'));
     expect(await outputOf('asia', 'jobs/asia.yaml')).toBe('m-3');
@@ -140,12 +141,13 @@ describe('init', () => {
       join(cwd, 'p.parquet'),
       'SELECT i AS id, i::FLOAT AS a, 2.0::FLOAT AS b, i + 1 AS other FROM range(9) r(i)',
     );
-    const answered = async (file: string, folder: string, key: string) => {
+    const answered = async (file: string, folder: string, key: string, proposed = 'out/m') => {
       const { exit, text } = await atTerminal(['init', 'm.onnx', 'p.parquet', '-o', file], {
         columns: 80,
         cwd,
         types: [
-          ['Folder to publish in [out/m]: ', `${folder}\r`],
+          // The folder of a job that was written before is not proposed again.
+          [`Folder to publish in [${proposed}]: `, `${folder}\r`],
           ['Column that names a row [id]: ', `${key}\r`],
         ],
       });
@@ -157,11 +159,13 @@ describe('init', () => {
       input: { key: 'id' },
       output: { path: join(cwd, 'out/m') },
     });
-    expect(await answered('2.yaml', 'else/where', 'other')).toMatchObject({
+    expect(await answered('2.yaml', 'else/where', 'other', 'out/m-2')).toMatchObject({
       input: { key: 'other' },
       output: { path: join(cwd, 'else/where') },
     });
-    expect(await answered('3.yaml', '', 'none')).toMatchObject({ input: { key: undefined } });
+    expect(await answered('3.yaml', '', 'none', 'out/m-2')).toMatchObject({
+      input: { key: undefined },
+    });
     const quiet = await atTerminal(['init', 'm.onnx', 'p.parquet', '-o', '4.yaml', '--quiet'], {
       columns: 80,
       cwd,
