@@ -10,9 +10,12 @@ import { readMonth, statisticsOf } from '../stats/flights.js';
 
 const SAMPLES = 500;
 
+/** The default gates but for the number of rows, which these samples have by design. */
+const { rows: ROWS, ...SETTINGS } = DEFAULT_GATES;
+
 function alarms(current: Statistics, baseline: Statistics): GateResult[] {
   return judgeGates({
-    settings: DEFAULT_GATES,
+    settings: SETTINGS,
     current,
     units: 1,
     baseline: { statistics: baseline, units: 1 },
@@ -87,4 +90,32 @@ describe.each([
     }
     expect(found.length, found.join()).toBeLessThan(0.01 * SAMPLES);
   });
+});
+
+test('numbers of rows that vary by chance raise an alarm in fewer than 1 % of the cases', () => {
+  const random = new Random(1);
+  /** Rows that arrive by chance, `mean` of them on average. */
+  const arrivals = (mean: number): Statistics => {
+    let rows = 0;
+    for (let time = -Math.log(1 - random.next()); time < mean; rows++)
+      time -= Math.log(1 - random.next());
+    return { rows, columns: [] };
+  };
+  for (const mean of [2, 5, 10, 20, 50, 200]) {
+    let found = 0;
+    for (let sample = 0; sample < 2000; sample++) {
+      const results = judgeGates({
+        settings: { rows: ROWS! },
+        current: arrivals(mean),
+        units: 1,
+        baseline: { statistics: arrivals(mean), units: 1 },
+        flips: undefined,
+        history: () => [],
+        ignored: [],
+        scope: 'all',
+      });
+      if (results.some(({ status }) => status === 'fail')) found++;
+    }
+    expect(found, `mean ${mean}`).toBeLessThan(0.01 * 2000);
+  }
 });
