@@ -42,7 +42,9 @@ export async function readFileOrPipe(
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = await file.stat();
-    if (!stats.isFile() && !stats.isFIFO()) throw notAFile(stats, what, code);
+    // Of a folder the system says so when it is read.
+    if (stats.isSocket() || stats.isCharacterDevice() || stats.isBlockDevice())
+      throw notAFile(stats, what, code);
     const bytes = Buffer.alloc(maxBytes);
     let length = 0;
     while (length < maxBytes) {

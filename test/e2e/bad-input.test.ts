@@ -104,8 +104,8 @@ describe('files that are no Parquet, whole or in part', () => {
     expect([listFiles(join(job.output, 'snapshots')), job.manifest()]).toEqual(before);
     const plan = await job.plan('--hash');
     expect(plan.exit).toBe(4);
-    // A plan reads footers only: pages are read when they are scored.
-    expect(plan.report.refused).toHaveLength(damaged.length - 2);
+    // Pages are checked while files are hashed.
+    expect(plan.report.refused).toHaveLength(damaged.length);
   });
 
   test('do not keep the rest from being scored, so that it is published at once when they are gone', async () => {
@@ -309,6 +309,9 @@ describe('rows that do not fit', () => {
     expect(linesOf(again, 3)).toEqual([
       expect.stringMatching(/quarantine\.max: 20 of 40 rows/),
       expect.stringMatching(/partition p=abc: all of its 20 rows were set aside; .*; staged in /),
+      expect.stringMatching(/: job case, run \S+: staged, not published; page: /),
+      expect.stringMatching(/: to publish it: scoreline publish /),
+      expect.stringMatching(/: to drop it: scoreline discard /),
     ]);
     expect(again.report.outcome).toBe('staged');
     expect(listFiles(again.report.path!)).toContain('quarantine/p=abc/case-00000.parquet');

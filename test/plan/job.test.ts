@@ -72,8 +72,9 @@ describe('a valid job', () => {
         where: undefined,
         ready: undefined,
         types: [],
+        checksums: true,
       },
-      model: { path: '/jobs/m.onnx', sha256: undefined },
+      model: { path: '/jobs/m.onnx', sha256: undefined, allowRandom: false },
       features: { by: 'name' },
       output: {
         path: '/out',
@@ -82,6 +83,7 @@ describe('a valid job', () => {
         keep: [],
         columns: [],
         emptyPartitions: 'stage',
+        partitionColumns: 'folders',
         keepSnapshots: 10,
       },
       quarantine: { max: { unit: 'share', share: 0.001, minRows: 10 }, nonFinite: 'quarantine' },
@@ -302,7 +304,7 @@ run:
 
   test('about a missing map lists its keys', () => {
     expect(errors('# a comment\n\nname: a\ninput: { path: a }\nmodel: { path: b }\n')).toEqual([
-      '3: output: is missing; expected a map of keys (path, format, compression, keep, columns, empty_partitions, keep_snapshots)',
+      '3: output: is missing; expected a map of keys (path, format, compression, keep, partition_columns, columns, empty_partitions, keep_snapshots)',
     ]);
   });
 
@@ -605,7 +607,7 @@ describe('--set', () => {
   test('of a map is named for what is wrong inside it', () => {
     expect(errors(MINIMAL, 'model={sha: x}')).toEqual([
       '--set model={sha: x}: model.path: is missing; expected a local ONNX file',
-      '--set model={sha: x}: unknown key "model.sha"; expected one of path, sha256',
+      '--set model={sha: x}: unknown key "model.sha"; expected one of path, sha256, allow_random',
     ]);
   });
 

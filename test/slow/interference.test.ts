@@ -319,7 +319,7 @@ describe('one flipped bit in the footer of the only file', () => {
       expect({ at, exit, stderr }).toMatchObject({ exit: expect.toBeOneOf([0, 4]) });
       expect(ms).toBeLessThan(10_000);
       if (exit === 0) expect(report.ledger).toMatchObject({ rows: 100 });
-      else expect(stderr).toMatch(/^scoreline: x\.parquet: .*\n$/);
+      else expect(stderr).toMatch(/^scoreline: x\.parquet: /);
     }
   });
 });
