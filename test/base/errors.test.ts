@@ -36,7 +36,7 @@ describe('the exit codes', () => {
     expect(Object.values(EXIT_CODES).map(({ meaning }) => meaning)).toEqual([
       'a bug in scoreline',
       'wrong usage or invalid job file',
-      expect.stringContaining('a gate failed or too many rows are bad'),
+      expect.stringContaining('a gate failed, or rows are bad or lost'),
       'input refused: unreadable, wrong schema, none found',
       'model refused: unreadable, signature does not fit, device absent',
       'environment: disk full, permission, out of memory',

@@ -59,7 +59,7 @@ test.each([
   ['empty', () => ''],
   ['cut short', (text: string) => text.slice(0, text.length >> 1)],
   ['of an earlier version', (text: string) => text.slice(text.indexOf('\n') + 1)],
-  ['of another format', (text: string) => text.replace('"format":8', '"format":7')],
+  ['of another format', (text: string) => text.replace(/"format":\d+/, '"format":7')],
 ])('a cache that is %s knows nothing, and is written anew', async (_name, change) => {
   const { output, path } = await makeCache();
   const text = readFileSync(path, 'utf8');
@@ -75,6 +75,7 @@ test('a cache whose content does not fit the schema knows nothing, though its di
   const { output, path } = await makeCache();
   const text = readFileSync(path, 'utf8');
   const rest = text.slice(text.indexOf('\n') + 1).replace('"rows":7', '"rows":"7"');
-  writeFileSync(path, `${JSON.stringify({ format: 8, sha256: sha256(rest) })}\n${rest}`);
+  const { format } = JSON.parse(text.slice(0, text.indexOf('\n'))) as { format: number };
+  writeFileSync(path, `${JSON.stringify({ format, sha256: sha256(rest) })}\n${rest}`);
   expect(await known(output)).toBeUndefined();
 });
