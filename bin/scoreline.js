@@ -16,8 +16,17 @@ process.on('exit', (code) => {
   if (lost !== undefined && (code === 0 || code === 99)) process.exitCode = 6;
 });
 
+const program = new URL('../dist/cli/main.js', import.meta.url);
+
 /** A program that cannot be loaded has no terminal yet, and no descriptor may be left for one. */
 function failToStart(error) {
+  if (error?.code === 'ERR_MODULE_NOT_FOUND' && error.url === program.href) {
+    writeSync(
+      2,
+      'scoreline: the program is not built: run "npm ci && npm run build" in its folder\n',
+    );
+    process.exit(2);
+  }
   const starved =
     /^E[MN]FILE$|^ENOMEM$/.test(error?.code) || /Too many open files/.test(error?.message);
   if (!starved) throw error;
@@ -28,5 +37,5 @@ function failToStart(error) {
   process.exit(6);
 }
 
-const { main } = await import('../dist/cli/main.js').catch(failToStart);
+const { main } = await import(program.href).catch(failToStart);
 process.exitCode = await main(process.argv.slice(2));

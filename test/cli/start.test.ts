@@ -1,6 +1,6 @@
 /** What the program loads before it is needed: nothing. */
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -51,6 +51,16 @@ describe('of its packages', () => {
     );
     expect(loaded).toContain('@duckdb/node-bindings');
     expect(loaded.filter((name) => name === 'zod' || name === 'yaml')).toEqual([]);
+  });
+});
+
+test('a checkout that is not built says what to run', async () => {
+  const folder = makeFolder();
+  cpSync(join(ROOT, 'bin'), join(folder, 'bin'), { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  expect(await scoreline(['--version'], { program: folder })).toMatchObject({
+    exit: 2,
+    stderr: 'scoreline: the program is not built: run "npm ci && npm run build" in its folder\n',
   });
 });
 
