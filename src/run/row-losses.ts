@@ -5,7 +5,7 @@ import { canonicalJson } from '../base/hash.js';
 import type { Job, JobLimit } from '../plan/job.js';
 import { type Ledger, sumLedgers } from '../plan/ledger.js';
 import { type Manifest, type UnitRecord, unitOf } from '../plan/manifest.js';
-import { plural } from '../report/report.js';
+import { namesOf, plural } from '../report/report.js';
 
 /** The number of rows that a run may set aside, of so many planned rows. */
 export function quarantineLimit(limit: JobLimit, plannedRows: number): number {
@@ -97,18 +97,46 @@ const LOSS_WARNED = 0.5;
 /** Smaller partitions lose half of their rows by chance. */
 const ROWS_COMPARED = 20;
 
-/** What a person should hear of: partitions of which the filter leaves no row, and those that shrink to less than half. */
-export function warnedLosses(changes: Changes): RowLoss[] {
-  return unseen(changes).flatMap(({ unit, ledger, before }) => {
-    const { scored, quarantined, filtered } = ledger;
-    if (scored + quarantined === 0 && filtered > 0) {
-      const line = `${nameOf(unit)}: input.where leaves none of its ${plural(filtered, 'row')}`;
-      return [{ unit, line: `${line}; check the condition` }];
-    }
-    if (before < ROWS_COMPARED || scored >= before * (1 - LOSS_WARNED)) return [];
-    const line = `${nameOf(unit)}: ${plural(scored, 'scored row')}, where ${grouped(before)} were published; check the input`;
-    return [{ unit, line }];
-  });
+/**
+ * The warnings about lost rows: a line for all partitions of which the filter leaves no row, and one for all that shrink to less than
+ * half.
+ */
+export function lossWarnings(changes: Changes): string[] {
+  const losses = unseen(changes).map(({ unit, ledger, before }) => ({ unit, ...ledger, before }));
+  const unmatched = losses.filter(
+    ({ scored, quarantined, filtered }) => scored + quarantined === 0 && filtered > 0,
+  );
+  const shrunk = losses.filter(
+    (loss) =>
+      !unmatched.includes(loss) &&
+      loss.before >= ROWS_COMPARED &&
+      loss.scored < loss.before * (1 - LOSS_WARNED),
+  );
+  const sum = (rows: readonly number[]): number => rows.reduce((total, one) => total + one, 0);
+  return [
+    ...aboutPartitions(unmatched, (whose) => {
+      const filtered = plural(sum(unmatched.map((loss) => loss.filtered)), 'row');
+      return [`input.where leaves none of ${whose} ${filtered}`, 'check the condition'];
+    }),
+    ...aboutPartitions(shrunk, () => {
+      const scored = plural(sum(shrunk.map((loss) => loss.scored)), 'scored row');
+      const before = grouped(sum(shrunk.map((loss) => loss.before)));
+      return [`${scored}, where ${before} were published`, 'check the input'];
+    }),
+  ];
+}
+
+/** A line about some partitions, which names the first; none about no partition. */
+function aboutPartitions(
+  losses: readonly { readonly unit: string }[],
+  say: (whose: 'its' | 'their') => readonly [problem: string, remedy: string],
+): string[] {
+  const [first, second] = losses;
+  if (first === undefined) return [];
+  const [problem, remedy] = say(second === undefined ? 'its' : 'their');
+  if (second === undefined) return [`${nameOf(first.unit)}: ${problem}; ${remedy}`];
+  const names = namesOf(losses.map(({ unit }) => unit));
+  return [`${plural(losses.length, 'partition')}: ${problem}: ${names}; ${remedy}`];
 }
 
 function emptied(unit: string, ledger: Ledger, before: number): string | undefined {

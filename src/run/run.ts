@@ -7,7 +7,7 @@ import { dataExtension, type Ledger, sumLedgers } from '../plan/ledger.js';
 import type { StoredPart, UnitRecord } from '../plan/manifest.js';
 import type { UnitPlan } from '../plan/plan.js';
 import { EVERYTHING, type Selection } from '../plan/selection.js';
-import { cappedLines, notJudgedLines } from '../report/quality.js';
+import { notJudgedLines } from '../report/quality.js';
 import type { QualityReport } from '../report/quality-schema.js';
 import { namesOf, type RunReport } from '../report/report.js';
 import { failureOf, unitRecord } from './audit.js';
@@ -24,7 +24,7 @@ import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
 import { columnNotes } from './published-columns.js';
-import { StoppedEarly, tooManyBadRows, unitLedger, warnedLosses } from './row-losses.js';
+import { lossWarnings, StoppedEarly, tooManyBadRows, unitLedger } from './row-losses.js';
 import { logged } from './run-log.js';
 import {
   allFailures,
@@ -490,8 +490,7 @@ function warnings(
   quality: QualityReport | undefined,
 ): string[] {
   const news = newsOf(publication, base);
-  const losses = warnedLosses({ news, published: base?.manifest });
-  const lines = cappedLines(losses.map(({ line }) => line));
+  const lines = lossWarnings({ news, published: base?.manifest });
   return quality === undefined ? lines : [...lines, ...notJudgedLines(quality, base !== undefined)];
 }
 

@@ -128,6 +128,27 @@ test('a filter that leaves nothing is said, and does not replace published rows;
   ]);
 }, 60_000);
 
+test('many partitions that shrink are one line', async () => {
+  const job = makeCase();
+  for (let day = 1; day <= 7; day++) write(job, `day=${day}`, times(30, '1,2'));
+  expect(await quietly(job)).toEqual([0, []]);
+  for (let day = 1; day <= 7; day++) write(job, `day=${day}`, times(3, '1,2'));
+  expect(await quietly(job)).toEqual([
+    0,
+    [
+      'scoreline: warning: 7 partitions: 21 scored rows, where 210 were published: day=1, day=2, day=3, day=4, day=5, … (7); check the input',
+    ],
+  ]);
+  expect(
+    await quietly(job, '--set', "input.where=a = '9'", '--set', 'output.empty_partitions=publish'),
+  ).toEqual([
+    0,
+    [
+      'scoreline: warning: 7 partitions: input.where leaves none of their 21 rows: day=1, day=2, day=3, day=4, day=5, … (7); check the condition',
+    ],
+  ]);
+}, 60_000);
+
 describe('gates of the job and few rows', () => {
   const GATES = {
     nulls: { max_increase: '2%' },

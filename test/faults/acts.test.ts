@@ -103,7 +103,9 @@ function repairs(named: readonly string[]): Act['after'] {
     await expectEnd(startRun(victim, { args: ['--workers', '1'] }), 0, 6);
     const left = await damageOf(victim);
     if (left.length > 0) {
-      expect(named).toEqual(expect.arrayContaining(left));
+      // A file that the next snapshot took over from the store has the same damage there.
+      const unnumbered = (path: string): string => path.replace(/^snapshots\/\d+/, 'snapshots');
+      expect(named.map(unnumbered)).toEqual(expect.arrayContaining(left.map(unnumbered)));
       const command = ['verify', victim.output, '--repair', '--quiet'];
       const { exit } = await startRun(victim, { command }).ended;
       expect(exit).toBeOneOf([0, 6]);

@@ -247,7 +247,8 @@ export function publishedIn(output: string): Contents {
   const root = join(output, 'current');
   return Object.fromEntries(
     contentFiles(root)
-      .filter((name) => name !== 'held.json')
+      // What a person took back or let pass: no published content.
+      .filter((name) => name !== 'held.json' && name !== 'overridden.json')
       .map((name) => [name, readFileSync(join(root, name), 'base64')]),
   );
 }
