@@ -49,6 +49,7 @@ const ORDER = `
   plan/walk.ts
   plan/find.ts
   plan/twins.ts
+  plan/other-days.ts
   plan/dataset.ts
   plan/predictions.ts
   plan/signature.ts

@@ -17,6 +17,7 @@ import {
   resolveLinks,
 } from './find.js';
 import { foldersOf } from './globs.js';
+import { type OtherDayOf, otherDays } from './other-days.js';
 import { type PartitionValue, partitionValues } from './partition.js';
 import { beforeDate, dateInName, fillDate, isSelected, type Selection } from './selection.js';
 import { type Twin, withoutTwins } from './twins.js';
@@ -54,10 +55,18 @@ export function listingNotes({ passedOver, twins }: Dataset): string[] {
   const notes: string[] = [];
   if (passedOver.length > 0)
     notes.push(`passed over, by their names no data: ${firstOf(passedOver)}`);
-  if (twins.length > 0) {
-    const names = twins.map(({ path, readAs }) => `${path} (${readAs})`);
-    notes.push(`read once, under another name of the same file: ${firstOf(names)}`);
-  }
+  const noteOn = (what: string, names: readonly Twin[]): void => {
+    const texts = names.map(({ path, readAs }) => `${path} (${readAs})`);
+    if (texts.length > 0) notes.push(`${what}: ${firstOf(texts)}`);
+  };
+  noteOn(
+    'read once, under another name of the same file',
+    twins.filter(({ otherDay }) => otherDay === undefined),
+  );
+  noteOn(
+    "not read, because each is another day's file under a second name",
+    twins.filter(({ otherDay }) => otherDay === true),
+  );
   return notes;
 }
 
@@ -172,14 +181,28 @@ export async function listDates(options: {
   const base = resolve(baseDir, beforeDate(pathText));
   const found: Dataset[] = [];
   const missing: string[] = [];
+  const ofOtherDays: Twin[] = [];
+  const root = exists(base) ? resolveLinks(base) : base;
+  const otherDayOf = otherDays(root, options);
   for (const date of dates) {
     const filled = fillDate(pathText, date);
     const path = resolve(baseDir, filled);
     refuseLinkedFolders(base, folderOfInput({ path, pathText: filled, baseDir }));
     try {
       const dataset = await listDataset({ ...options, path, pathText: filled });
-      const day = kindOf(path) === 'folder' ? undefined : dateInName(pathText, date);
-      found.push(day === undefined ? dataset : asPartition(dataset, day));
+      const kind = kindOf(path);
+      const day = kind === 'folder' ? undefined : dateInName(pathText, date);
+      if (day === undefined) {
+        found.push(dataset);
+        continue;
+      }
+      // A file that is a link has been listed as what it leads to.
+      const nameOf = (file: DataFile): string =>
+        kind === 'file' ? relative(base, path) : relative(root, join(dataset.root, file.path));
+      const { own, others } = await ownOfDay(dataset, nameOf, otherDayOf);
+      ofOtherDays.push(...others);
+      if (own === undefined) missing.push(date);
+      else found.push(asPartition(own, day));
     } catch (error) {
       if (!(error instanceof NothingFound)) throw error;
       missing.push(date);
@@ -187,14 +210,37 @@ export async function listDates(options: {
   }
   if (missing.length > 0 && (!options.allowMissing || found.length === 0)) {
     const names = missing.length > 5 ? `${missing.slice(0, 5).join(', ')}, …` : missing.join(', ');
+    const twins = ofOtherDays.map(({ path, readAs }) => `${path} is ${readAs} under a second name`);
+    const why = twins.length > 0 ? ` (${firstOf(twins)})` : '';
     const remedy =
       found.length > 0 ? '--allow-missing scores the others' : 'check the path and the dates';
     throw new ScorelineError(
       'input',
-      `input.path ${shown(pathText)}: nothing for ${missing.length} of ${dates.length} dates: ${names}; ${remedy}`,
+      `input.path ${shown(pathText)}: nothing for ${missing.length} of ${dates.length} dates: ${names}${why}; ${remedy}`,
     );
   }
-  return merged(resolveLinks(base), found, missing);
+  const all = merged(root, found, missing);
+  return { ...all, twins: [...all.twins, ...ofOtherDays] };
+}
+
+/** What of the dataset of a day is its own: not the files that are another day's under a further name. */
+async function ownOfDay(
+  dataset: Dataset,
+  nameOf: (file: DataFile) => string,
+  otherDayOf: OtherDayOf,
+): Promise<{ readonly own: Dataset | undefined; readonly others: readonly Twin[] }> {
+  const others: Twin[] = [];
+  const files: DataFile[] = [];
+  for (const file of dataset.files) {
+    const other = await otherDayOf(nameOf(file));
+    if (other === undefined) files.push(file);
+    else others.push(other);
+  }
+  if (others.length === 0) return { own: dataset, others };
+  if (files.length === 0 && dataset.notReady.length === 0) return { own: undefined, others };
+  const read = new Set(files.map(({ unit }) => unit));
+  const partitions = new Map([...dataset.partitions].filter(([unit]) => read.has(unit)));
+  return { own: { ...dataset, files, partitions }, others };
 }
 
 /**
@@ -248,7 +294,9 @@ function merged(root: string, datasets: readonly Dataset[], missing: readonly st
     for (const { path, readAs } of dataset.twins)
       twins.push({ path: below(path), readAs: below(readAs) });
     for (const file of dataset.files) {
-      files.set(below(file.path), { ...file, path: below(file.path), unit: below(file.unit) });
+      const [path, unit] = [below(file.path), below(file.unit)];
+      // Links of two days may lead to one file.
+      files.set(`${unit}\0${path}`, { ...file, path, unit });
     }
   }
   return {

@@ -19,7 +19,8 @@ function formatInName(path: string): 'parquet' | 'csv' | undefined {
   return CSV_FILE.test(path) ? 'csv' : undefined;
 }
 
-function isDataFile(files: string | undefined): (path: string) => boolean {
+/** Which paths are those of data, by their names: those that `files` means, else those of Parquet and CSV. */
+export function isDataFile(files: string | undefined): (path: string) => boolean {
   if (files === undefined) return (path) => formatInName(path) !== undefined;
   const { base, glob } = splitGlob(files);
   const isMatch = glob === '' ? (name: string) => name === base : matcherOf(glob);

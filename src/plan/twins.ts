@@ -12,6 +12,8 @@ interface StampedFile {
 export interface Twin {
   readonly path: string;
   readonly readAs: string;
+  /** That name is the one of another day: the file is no input of its own. */
+  readonly otherDay?: true;
 }
 
 /**

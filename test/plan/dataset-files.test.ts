@@ -153,3 +153,55 @@ describe('a file with several names', () => {
     expect(files.map(({ path }) => path)).toEqual(['2013-06-01/a.parquet', '2013-06-02/a.parquet']);
   });
 });
+
+describe.each([
+  ['a link', (target: string, path: string) => symlinkSync(target, path)],
+  ['a hard link', (target: string, path: string) => linkSync(join(dirname(path), target), path)],
+] as const)('a dated file that is another day under a second name, by %s,', (_kind, make) => {
+  const days = async (
+    baseDir: string,
+    pathText: string,
+    dates: readonly number[],
+  ): Promise<Dataset> =>
+    listDates({
+      ...{ pathText, baseDir, ready: undefined, csv: false, allowMissing: true },
+      dates: dates.map((day) => `2024-01-0${day}`),
+    });
+
+  test.each(['in/{date:yyyy-MM-dd}.parquet', 'in/{date:yyyy-MM-dd}*.parquet'])(
+    'is no input of its own day, whatever days are selected (%s)',
+    async (pathText) => {
+      const root = folderOf({ 'in/2024-01-02.parquet': 'x', 'in/2024-01-04.parquet': 'y' });
+      make('2024-01-02.parquet', join(root, 'in', '2024-01-03.parquet'));
+      const both = await days(root, pathText, [2, 3, 4]);
+      expect(both.files.map(({ path, unit }) => [unit, path])).toEqual([
+        ['2024-01-02', '2024-01-02.parquet'],
+        ['2024-01-04', '2024-01-04.parquet'],
+      ]);
+      expect([both.missing, listingNotes(both)]).toEqual([
+        ['2024-01-03'],
+        [
+          "not read, because each is another day's file under a second name: 2024-01-03.parquet (2024-01-02.parquet)",
+        ],
+      ]);
+      expect((await days(root, pathText, [3, 4])).missing).toEqual(['2024-01-03']);
+      expect((await days(root, pathText, [2])).missing).toEqual([]);
+      expect((await failure(() => days(root, pathText, [3]))).message).toContain(
+        ': nothing for 1 of 1 dates: 2024-01-03 (2024-01-03.parquet is 2024-01-02.parquet under a second name); check',
+      );
+    },
+  );
+});
+
+test('links of two days to one file without a day are the input of the first, and a link is no file of an earlier day', async () => {
+  const root = folderOf({ 'in/store/x.parquet': 'x', 'in/2024-01-05.parquet': 'y' });
+  for (const day of [2, 3])
+    symlinkSync('store/x.parquet', join(root, 'in', `2024-01-0${day}.parquet`));
+  symlinkSync('2024-01-05.parquet', join(root, 'in', '2024-01-04.parquet'));
+  const { missing, files } = await listDates({
+    ...{ pathText: 'in/{date:yyyy-MM-dd}.parquet', baseDir: root, ready: undefined, csv: false },
+    ...{ dates: [2, 3, 4, 5].map((day) => `2024-01-0${day}`), allowMissing: true },
+  });
+  expect(files.map(({ unit }) => unit)).toEqual(['2024-01-05', 'store/2024-01-02']);
+  expect(missing).toEqual(['2024-01-03', '2024-01-04']);
+});
