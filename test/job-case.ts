@@ -92,6 +92,11 @@ export function listFiles(folder: string): string[] {
     .sort();
 }
 
+/** What a failed run says, without the line about its job and page that `--quiet` adds for the mail of a failed night. */
+export function withoutClosing(stderr: string): string {
+  return stderr.replace(/^scoreline: job case, run [^\n]*\n$/m, '');
+}
+
 /** The files of a snapshot whose bytes follow from what was scored alone: the others name the run. */
 export function contentFiles(snapshot: string): string[] {
   return listFiles(snapshot).filter((name) => name !== 'report.json' && name !== 'publisher.json');

@@ -4,7 +4,14 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { contentFiles, type JobCase, listFiles, makeCase, modelPath } from '../job-case.js';
+import {
+  contentFiles,
+  type JobCase,
+  listFiles,
+  makeCase,
+  modelPath,
+  withoutClosing,
+} from '../job-case.js';
 import { query, writeParquet } from '../parquet.js';
 import { type CommandResult, ROOT } from '../scoreline.js';
 
@@ -33,7 +40,14 @@ function start(job: JobCase, ...args: string[]): Started {
     });
   }
   const ended = new Promise<CommandResult>((resolve) => {
-    child.on('close', (exit) => resolve({ exit, ...output, ms: performance.now() - started }));
+    child.on('close', (exit) =>
+      resolve({
+        exit,
+        stdout: output.stdout,
+        stderr: withoutClosing(output.stderr),
+        ms: performance.now() - started,
+      }),
+    );
   });
   return { child, ended };
 }
