@@ -218,6 +218,7 @@ const ORDER = `
   run/describe.ts
   run/expression.ts
   run/gate-columns.ts
+  run/kept-columns.ts
   run/prepare.ts
   run/statistics.ts
   run/baseline.ts

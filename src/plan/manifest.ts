@@ -154,7 +154,8 @@ const predictionsSchema = z.array(z.tuple([z.string()], z.unknown()));
 
 /** The columns in the files that a unit was published with, as the record of its job says. */
 export interface RecordedColumns {
-  readonly kept: readonly KeptColumn[];
+  /** `nulls`: of Parquet's null type in the input, so that the type is none of its own. */
+  readonly kept: readonly (KeptColumn & { readonly nulls?: true })[];
   /** The predictions; without a type in records of before it was kept. */
   readonly predictions: readonly { readonly name: string; readonly type: string | undefined }[];
 }
@@ -167,12 +168,13 @@ export function recordedColumns({ job, types = [] }: UnitRecord): RecordedColumn
   };
   const kept = keptSchema.safeParse(jsonOf(textOf('output.keep'))).data;
   const inFolders = namesSchema.safeParse(jsonOf(textOf('output.partition_columns'))).data ?? [];
+  const nulls = namesSchema.safeParse(jsonOf(textOf('null columns'))).data ?? [];
   const predictions = predictionsSchema.safeParse(jsonOf(textOf('output.columns'))).data;
   if (kept === undefined || predictions === undefined) return undefined;
   return {
     kept: kept
       .filter(([name]) => !inFolders.includes(name))
-      .map(([name, type]) => ({ name, type })),
+      .map(([name, type]) => ({ name, type, ...(nulls.includes(name) ? { nulls: true } : {}) })),
     predictions: predictions.map(([name], index) => ({ name, type: types[index] })),
   };
 }

@@ -91,6 +91,7 @@ export async function planJob(
       pool: openPool,
       nowNs,
       hash: options.hash,
+      published,
     });
     const heldBack = output === undefined ? undefined : await heldUnits(output, latest, prepared);
     const units: PlannedUnit[] = [];

@@ -20,7 +20,6 @@ import { settleNullColumns } from '../plan/null-columns.js';
 import {
   batchRowsFor,
   columnsInFolders,
-  type KeptColumn,
   makePlan,
   type PublishingConfig,
   type ScoringConfig,
@@ -36,12 +35,12 @@ import {
   listTypeOf,
   type ModelFacts,
   UNREADABLE_DECIMAL,
-  unifiedType,
 } from '../plan/signature.js';
 import { describeFiles, describeModel, type OpenPool } from './describe.js';
 import { DescriptionCache } from './description-cache.js';
 import { checkExpressionIn } from './expression.js';
 import { countedColumns } from './gate-columns.js';
+import { keptColumns, nullColumns, type RowColumns } from './kept-columns.js';
 import type { Output } from './store.js';
 
 /** All that is settled before the first row is scored. */
@@ -57,6 +56,8 @@ export interface Prepared {
   readonly badUnits: ReadonlyMap<string, readonly Error[]>;
   /** The columns that rows have: once for each way in which files and folders give them. */
   readonly rowColumns: readonly (readonly ColumnSource[])[];
+  /** By unit: the kept columns of Parquet's null type. */
+  readonly nullColumns: ReadonlyMap<string, readonly string[]>;
 }
 
 /** What preparing needs besides the job. */
@@ -66,6 +67,8 @@ export interface PrepareTools {
   readonly nowNs: () => bigint;
   /** Whether to hash files whose content is not known: without it their tasks have no keys. */
   readonly hash: boolean;
+  /** What is published: kept columns of which the input has no values are published with the types there. */
+  readonly published: Manifest | undefined;
 }
 
 /** Lists what a command means of a job's input. Throws `input` when nothing is there, `usage` when the output lies in it. */
@@ -154,7 +157,8 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     const failure = descriptions.failures.get(path) ?? checked.failures.get(path);
     if (failure !== undefined) blame(unit, failure);
   }
-  refuseIdleTypes(job, checked.rows);
+  const rowColumns = checked.rows.map(({ columns }) => columns);
+  refuseIdleTypes(job, rowColumns);
   const scoring: ScoringConfig = {
     model: model.sha256,
     device: model.device,
@@ -173,7 +177,7 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     nonFinite: job.quarantine.nonFinite,
   };
   const publishing: PublishingConfig = {
-    keep: keptColumns(job, checked.rows),
+    keep: keptColumns(job.output.keep, checked.rows, tools.published),
     columns: binding.outputs,
     format: job.output.format,
     compression: job.output.compression,
@@ -194,7 +198,8 @@ export async function prepare(job: Job, dataset: Dataset, tools: PrepareTools): 
     publishing,
     units,
     badUnits,
-    rowColumns: checked.rows,
+    rowColumns,
+    nullColumns: new Map(units.map((unit) => [unit.unit, nullColumns(unit, publishing.keep)])),
   };
 }
 
@@ -279,7 +284,7 @@ function refuseFolderNames(predictions: readonly string[], { partitions }: Datas
 interface CheckedSchemas {
   readonly failures: ReadonlyMap<string, Error>;
   /** The columns that rows have, by schema and partition columns: once each. */
-  readonly rows: readonly (readonly ColumnSource[])[];
+  readonly rows: readonly RowColumns[];
 }
 
 /** Checks each file's own schema, once for all files that share it. */
@@ -290,7 +295,10 @@ function checkSchemas(
   problemsOf: (columns: ReturnType<typeof columnsOfFile>) => string[],
 ): CheckedSchemas {
   const failures = new Map<string, Error>();
-  const known = new Map<string, { columns: ColumnSource[]; problems: readonly string[] }>();
+  const known = new Map<
+    string,
+    { columns: ColumnSource[]; problems: readonly string[]; filled: boolean }
+  >();
   for (const { path, unit } of dataset.files) {
     const fact = facts.get(path);
     if (fact === undefined) continue;
@@ -306,7 +314,7 @@ function checkSchemas(
           job.input.types,
           dataset.format === 'csv',
         );
-        verdict = { columns, problems: problemsOf(columns) };
+        verdict = { columns, problems: problemsOf(columns), filled: false };
       } catch (error) {
         if (!(error instanceof ScorelineError)) throw error;
         failures.set(path, error);
@@ -314,14 +322,13 @@ function checkSchemas(
       }
       known.set(key, verdict);
     }
+    if (fact.rows > 0) verdict.filled = true;
     if (verdict.problems.length > 0) {
       const text = verdict.problems.map((problem) => `${shown(path)}: ${problem}`).join('\n');
       failures.set(path, new ScorelineError('input', text));
     }
   }
-  const rows = [...known.values()]
-    .filter(({ problems }) => problems.length === 0)
-    .map(({ columns }) => columns);
+  const rows = [...known.values()].filter(({ problems }) => problems.length === 0);
   return { failures, rows };
 }
 
@@ -336,7 +343,7 @@ export async function checkWhere({ job, rowColumns }: Prepared, pool: OpenPool):
 }
 
 /** Refuses a type for a column that is not written as text: Parquet files say their own types. */
-function refuseIdleTypes({ input }: Job, rows: CheckedSchemas['rows']): void {
+function refuseIdleTypes({ input }: Job, rows: Prepared['rowColumns']): void {
   const columns = rows.flat();
   for (const { column } of columns.length === 0 ? [] : input.types) {
     const known = columns.filter(({ name }) => name === column);
@@ -347,26 +354,6 @@ function refuseIdleTypes({ input }: Job, rows: CheckedSchemas['rows']): void {
         : `is no column of the input${didYouMean(column, [...new Set(columns.map(({ name }) => name))])}`;
     throw new ScorelineError('usage', `input.types "${shown(column)}": ${why}`);
   }
-}
-
-/** The one type of each kept column over the whole dataset. Throws `input` when files disagree. */
-function keptColumns(job: Job, rows: CheckedSchemas['rows']): KeptColumn[] {
-  return job.output.keep.map((name) => {
-    let type: string | undefined;
-    for (const columns of rows) {
-      const column = columns.find((candidate) => candidate.name === name);
-      if (column === undefined) continue;
-      const both = type === undefined ? column.type : unifiedType(type, column.type);
-      if (both === undefined) {
-        throw new ScorelineError(
-          'input',
-          `output.keep "${shown(name)}": is ${shown(type ?? '')} in some files and ${shown(column.type)} in others; no type holds both`,
-        );
-      }
-      type = both;
-    }
-    return { name, type: type ?? 'VARCHAR' };
-  });
 }
 
 /** Why a unit is to be scored or published anew, against what is published; undefined when it is not. */
@@ -395,10 +382,11 @@ export function whyToDo(
 
 /** What of a job settled scores and publication of a unit, by the keys of the job file: recorded with each. */
 export function jobRecord(
-  { job, scoring, publishing }: Prepared,
+  { job, scoring, publishing, nullColumns: ofNulls }: Prepared,
   unit: string,
 ): Record<string, string> {
   const inFolders = columnsInFolders(publishing, unit);
+  const nulls = ofNulls.get(unit) ?? [];
   return {
     'input.key': job.input.key ?? '',
     'input.where': scoring.where ?? '',
@@ -407,6 +395,7 @@ export function jobRecord(
     features: JSON.stringify(scoring.inputs.map(({ name, columns }) => [name, columns])),
     'output.keep': JSON.stringify(publishing.keep.map(({ name, type }) => [name, type])),
     ...(inFolders.length > 0 ? { 'output.partition_columns': JSON.stringify(inFolders) } : {}),
+    ...(nulls.length > 0 ? { 'null columns': JSON.stringify(nulls) } : {}),
     'output.columns': JSON.stringify(
       publishing.columns.map(({ column, output, index }) => [column, output, index ?? null]),
     ),

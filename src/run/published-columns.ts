@@ -1,56 +1,62 @@
 /** The columns that a run publishes, held against those of the partitions that stay published beside them. */
 import { shown } from '../base/errors.js';
-import { type RecordedColumns, recordedColumns, type UnitRecord } from '../plan/manifest.js';
 import { unifiedType } from '../plan/signature.js';
+import { type Columns, distinctColumns, hasRows } from './kept-columns.js';
 import type { Base, Publication } from './snapshot.js';
-
-/** Columns, and the first of the units that have just these. */
-interface Columns extends RecordedColumns {
-  readonly unit: string;
-}
 
 /** What is compared: the columns of a publication, of all that is published, and of what of it stays. */
 interface Compared {
-  readonly ours: Columns;
+  readonly ours: readonly [Columns, ...Columns[]];
   readonly published: readonly Columns[];
   readonly stays: readonly Columns[];
 }
 
 /**
  * Columns that a publication has with a type that they have nowhere in what is published, where partitions with another type
- * stay: a line each. A type that is published already was let through by a person, or is of before there was this check.
+ * stay: a line each. A type that is published already was let through by a person, or is of before there was this check. Partitions
+ * without rows, and columns of Parquet's null type, have no values that could be of another type.
  */
 export function typesApart(publication: Publication, latest: Base | undefined): string[] {
-  const compared = compare(publication, latest);
+  const compared = compare(publication, latest, hasRows);
   if (compared === undefined) return [];
-  const { ours, published, stays } = compared;
+  const { ours: all, published, stays } = compared;
+  // All have the same columns, but what one knows only as nulls may have values in another.
+  const kept = all.flatMap(({ unit, kept: own }) =>
+    own.filter(({ nulls }) => nulls !== true).map((column) => ({ ...column, unit })),
+  );
+  const [first] = all;
   const lineOf = (
+    unit: string,
     what: string,
     name: string,
     type: string | undefined,
     toDo: (theirs: string) => string,
   ): string[] => {
-    const typeIn = ({ kept, predictions }: Columns): string | undefined =>
-      [...kept, ...predictions].find((column) => isSame(column.name, name))?.type;
+    const typeIn = ({ kept: others, predictions }: Columns): string | undefined =>
+      [...others.filter(({ nulls }) => nulls !== true), ...predictions].find((column) =>
+        isSame(column.name, name),
+      )?.type;
     if (type === undefined || published.some((columns) => typeIn(columns) === type)) return [];
     const other = stays.find((columns) => typeIn(columns) !== undefined);
     if (other === undefined) return [];
     const theirs = typeIn(other)!;
     return [
-      `${what} "${shown(name)}": is ${shown(type)} in ${named(ours)} and ${shown(theirs)} in ${named(other)}, which stays published, so that what reads both fails or reads other values; ${toDo(theirs)}, or publish it with --because`,
+      `${what} "${shown(name)}": is ${shown(type)} in ${named(unit)} and ${shown(theirs)} in ${named(other.unit)}, which stays published, so that what reads both fails or reads other values; ${toDo(theirs)}, or publish it with --because`,
     ];
   };
   return [
-    ...ours.kept.flatMap(({ name, type }) =>
-      lineOf('output.keep', name, type, (theirs) => {
-        const both = unifiedType(type, theirs);
-        return both === undefined
-          ? 'no type holds both: mend the data'
-          : `score both again in one run, as ${both}`;
-      }),
-    ),
-    ...ours.predictions.flatMap(({ name, type }) =>
-      lineOf('prediction', name, type, () => 'score all with one model'),
+    ...[...new Map(kept.toReversed().map((column) => [column.name, column])).values()]
+      .toReversed()
+      .flatMap(({ unit, name, type }) =>
+        lineOf(unit, 'output.keep', name, type, (theirs) => {
+          const both = unifiedType(type, theirs);
+          return both === undefined
+            ? 'no type holds both: mend the data'
+            : `score both again in one run, as ${both}`;
+        }),
+      ),
+    ...first.predictions.flatMap(({ name, type }) =>
+      lineOf(first.unit, 'prediction', name, type, () => 'score all with one model'),
     ),
   ];
 }
@@ -59,7 +65,11 @@ export function typesApart(publication: Publication, latest: Base | undefined): 
 export function columnNotes(publication: Publication, base: Base | undefined): string[] {
   const compared = compare(publication, base);
   if (compared === undefined) return [];
-  const { ours, published, stays } = compared;
+  const {
+    ours: [ours],
+    published,
+    stays,
+  } = compared;
   if (stays.length === 0) return [];
   const mine = namesOf(ours);
   const others = published.map(namesOf);
@@ -82,27 +92,14 @@ export function columnNotes(publication: Publication, base: Base | undefined): s
 function compare(
   { units, removals = [] }: Publication,
   latest: Base | undefined,
+  counts: typeof hasRows = () => true,
 ): Compared | undefined {
-  const [ours] = distinctColumns([...units]);
-  if (ours === undefined || latest === undefined) return undefined;
-  const published = Object.entries(latest.manifest.units);
+  const [first, ...others] = distinctColumns([...units].filter(counts));
+  if (first === undefined || latest === undefined) return undefined;
+  const ours = [first, ...others] as const;
+  const published = Object.entries(latest.manifest.units).filter(counts);
   const stays = published.filter(([unit]) => !units.has(unit) && !removals.includes(unit));
   return { ours, published: distinctColumns(published), stays: distinctColumns(stays) };
-}
-
-/** The columns of units, each kind once: thousands of units have the same. Those of which nothing is recorded are left out. */
-function distinctColumns(units: readonly (readonly [string, UnitRecord])[]): Columns[] {
-  const first = new Map<string, readonly [string, UnitRecord]>();
-  for (const entry of units) {
-    const { job, types = [] } = entry[1];
-    const { 'output.keep': kept, 'output.partition_columns': inFolders } = job;
-    const key = JSON.stringify([kept, inFolders, job['output.columns'], types]);
-    if (!first.has(key)) first.set(key, entry);
-  }
-  return [...first.values()].flatMap(([unit, record]) => {
-    const columns = recordedColumns(record);
-    return columns === undefined ? [] : [{ unit, ...columns }];
-  });
 }
 
 function namesOf({ kept, predictions }: Columns): string[] {
@@ -114,6 +111,6 @@ function isSame(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
-function named({ unit }: Columns): string {
+function named(unit: string): string {
   return shown(unit === '' ? '.' : unit);
 }

@@ -232,7 +232,9 @@ async function prepareAgain(
   const format = csv === '' || csv === undefined ? 'parquet' : 'csv';
   const nowNs = (): bigint => BigInt(options.now().getTime()) * 1_000_000n;
   try {
-    return await prepare(job, { ...dataset, format }, { output, pool, nowNs, hash: true });
+    const published = snapshot.manifest;
+    const tools = { output, pool, nowNs, hash: true, published };
+    return await prepare(job, { ...dataset, format }, tools);
   } catch (error) {
     if (!(error instanceof ScorelineError) || error.code === 'environment') throw error;
     for (const unit of dataset.partitions.keys()) reasons.set(unit, messageOf(error));

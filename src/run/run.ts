@@ -303,7 +303,7 @@ async function execute(scope: RunScope): Promise<Ended> {
     return progress.pool;
   };
   const nowNs = (): bigint => BigInt(options.now().getTime()) * 1_000_000n;
-  const prepared = await prepare(job, dataset, { output, pool, nowNs, hash: true });
+  const prepared = await prepare(job, dataset, { output, pool, nowNs, hash: true, published });
   progress.prepared = prepared;
   progress.notes.push(...datasetNotes(prepared), ...vanishedNotes(progress.vanished, prune));
   progress.describedMs = performance.now() - progress.startedMs;

@@ -147,9 +147,14 @@ function dataSql(order: TaskOrder, segments: readonly Segment[], scored: number)
   });
   const where = scored === order.rows ? '' : ` WHERE status = ${ROW_STATUS.scored}`;
   if (keep.length === 0) return `SELECT ${predictions.join(', ')} FROM scores${where}`;
-  const inner = keep.map(({ name, type }, i) => `CAST(${quoteName(name)} AS ${type}) AS k${i}`);
+  // What has no values may be of a type that does not cast to that of the values elsewhere.
+  const inner = ({ columns: own }: Segment): string[] =>
+    keep.map(({ name, type }, i) => {
+      const isNull = order.rows === 0 || own.some((one) => one.name === name && one.nulls === true);
+      return `CAST(${isNull ? 'NULL' : quoteName(name)} AS ${type}) AS k${i}`;
+    });
   const outer = keep.map(({ name }, i) => `k${i} AS ${quoteName(name)}`);
-  const rows = segments.map((segment) => segmentSql(segment, inner)).join(' UNION ALL ');
+  const rows = segments.map((segment) => segmentSql(segment, inner(segment))).join(' UNION ALL ');
   return `SELECT ${[...outer, ...predictions].join(', ')} FROM (${rows}) POSITIONAL JOIN scores${where}`;
 }
 

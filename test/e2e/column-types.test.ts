@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type JobCase, makeCase } from '../job-case.js';
 import { ELEMENT, node, number, tensor, writeModel } from '../onnx.js';
-import { query, writeParquet } from '../parquet.js';
+import { exactPath, query, writeParquet } from '../parquet.js';
 import { scoreline } from '../scoreline.js';
 
 describe('a kept column that changes its type from day to day', () => {
@@ -80,6 +80,34 @@ describe('a kept column that changes its type from day to day', () => {
       ['columns that only partitions which stay published have: k'],
     ]);
   });
+});
+
+test('days without rows take the type of the others, and stop none of them', async () => {
+  const job = makeCase({
+    input: { path: 'in/{date:yyyy-MM-dd}.parquet' },
+    output: { path: 'out', keep: ['k'] },
+  });
+  const write = (day: number, rest: string) =>
+    writeParquet(
+      join(job.input, `2024-01-0${day}.parquet`),
+      `SELECT ${rest === '' ? "'x'" : '7::INTEGER'} AS k, 1::FLOAT AS a, 2::FLOAT AS b ${rest}`,
+    );
+  for (const day of [1, 3]) await write(day, 'WHERE false');
+  await write(2, '');
+  const run = (day: number) => job.run('--date', `2024-01-0${day}`);
+  // The output begins with a day without rows, whose own type is all there is.
+  for (const day of [1, 2, 3]) expect((await run(day)).exit).toBe(0);
+  const typeOf = async (day: number) => {
+    const file = exactPath(join(job.output, 'current/data', `2024-01-0${day}/case-00000.parquet`));
+    const [column] = await query(`DESCRIBE SELECT k FROM read_parquet(${file})`);
+    return column?.column_type;
+  };
+  expect(await Promise.all([1, 2, 3].map(typeOf))).toEqual(['INTEGER', 'VARCHAR', 'VARCHAR']);
+  for (const day of [2, 3]) expect((await run(day)).report.outcome).toBe('unchanged');
+  // Run again, the first takes the type of the others, once.
+  expect((await run(1)).report.outcome).toBe('published');
+  expect(await typeOf(1)).toBe('VARCHAR');
+  expect((await run(1)).report.outcome).toBe('unchanged');
 });
 
 test('a prediction of another type than on the days before is staged, and published where all days have it', async () => {

@@ -114,6 +114,20 @@ describe("a column of Parquet's null type", () => {
     expect(await job.run()).toMatchObject({ exit: 0, report: { ledger: { scored: 2 } } });
   });
 
+  test('stops no partition with another type beside it, whichever is published first', async () => {
+    const job = makeCase({ ...keep, input: { path: 'in' } });
+    for (const part of [1, 3]) writeNulls(job, `p=${part}/a.parquet`);
+    const sql = "SELECT 2 AS id, 3::FLOAT AS a, 4::FLOAT AS b, DATE '2024-05-01' AS k";
+    await writeParquet(join(job.input, 'p=2/a.parquet'), sql);
+    for (const part of [1, 2, 3])
+      expect(await job.run('--partition', `p=${part}`)).toMatchObject({ exit: 0 });
+    const types = await Promise.all(
+      job.files().map((file) => schemaOf(join(job.output, 'current/data', file))),
+    );
+    expect(types.map(({ k }) => k)).toEqual(['INTEGER', 'DATE', 'DATE']);
+    expect((await job.run('--partition', 'p=3')).report.outcome).toBe('unchanged');
+  });
+
   test('is whole numbers where no file says more, as before', async () => {
     const job = makeCase(keep);
     writeNulls(job, 'a.parquet');

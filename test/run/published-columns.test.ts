@@ -15,7 +15,30 @@ function unitOf(
     ...(keep && { 'output.keep': JSON.stringify(keep) }),
     'output.columns': JSON.stringify(predictions.map((name) => [name, 'out', null])),
   };
-  return { inputs: [], model: [], parts: [], job, ...(types && { types }) };
+  return { inputs: [], model: [], parts: partsOf(3), job, ...(types && { types }) };
+}
+
+/** The part of a unit with so many rows. */
+function partsOf(scored: number): UnitRecord['parts'] {
+  const ledger = { rows: scored, scored, quarantined: 0, filtered: 0 };
+  return [
+    {
+      key: '',
+      scoreKey: '',
+      ledger,
+      data: { sha256: '', bytes: 0, rows: scored },
+      quarantine: null,
+    },
+  ];
+}
+
+function withoutRows(unit: UnitRecord): UnitRecord {
+  return { ...unit, parts: partsOf(0) };
+}
+
+/** A unit whose input has a column of Parquet's null type. */
+function withNulls(unit: UnitRecord): UnitRecord {
+  return { ...unit, job: { ...unit.job, 'null columns': '["k"]' } };
 }
 
 type Units = Readonly<Record<string, UnitRecord>>;
@@ -53,6 +76,16 @@ describe('a kept column that would be published with types of its own', () => {
     expect(line).toMatch(
       /^output\.keep "K": is BIGINT in b and INTEGER in \., which stays .*; score both again in one run, as BIGINT, or publish/,
     );
+  });
+
+  test('is told of the first partition that has values', () => {
+    const lines = typesApart(
+      publicationOf({ b: withoutRows(TEXT), c: withNulls(TEXT), d: TEXT, e: withNulls(TEXT) }),
+      baseOf({ a: BIGINT }),
+    );
+    expect(lines).toEqual([
+      expect.stringMatching(/^output\.keep "k": is VARCHAR in d and BIGINT in a, /),
+    ]);
   });
 
   test('is told of every column, once', () => {
@@ -99,6 +132,10 @@ describe('a kept column that would be published with types of its own', () => {
       baseOf({ a: BIGINT, b: TEXT }),
     ],
     ['there is nothing to publish', publicationOf({}), baseOf({ a: BIGINT })],
+    ['it has no rows', publicationOf({ b: withoutRows(TEXT) }), baseOf({ a: BIGINT })],
+    ['the others have no rows', publicationOf({ b: TEXT }), baseOf({ a: withoutRows(BIGINT) })],
+    ['it is of nulls alone', publicationOf({ b: withNulls(TEXT) }), baseOf({ a: BIGINT })],
+    ['the others are of nulls alone', publicationOf({ b: TEXT }), baseOf({ a: withNulls(BIGINT) })],
   ])('is none where %s', (_when, publication, base) => {
     expect(typesApart(publication, base)).toEqual([]);
   });
