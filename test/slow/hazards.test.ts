@@ -7,7 +7,11 @@ import { query, writeParquet } from '../parquet.js';
 
 describe('files of one partition whose schemas differ', () => {
   test('a quarantined row keeps the columns of its own file', async () => {
-    const job = makeCase({ model: { path: modelPath('small/nan-out') }, features: ['x'] });
+    const job = makeCase({
+      model: { path: modelPath('small/nan-out') },
+      features: ['x'],
+      quarantine: { max: '100%' },
+    });
     await writeParquet(
       join(job.input, '1.parquet'),
       "SELECT -1::INTEGER AS x, 'one' AS only_here, 1 AS n",

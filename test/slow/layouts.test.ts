@@ -91,9 +91,12 @@ describe('empty files', () => {
       notes: ['partitions without rows: 1'],
     });
     await expectRows(job, 3);
-    // A partition that loses its rows loses them in what is published, too.
+    // A partition that loses its rows is published without them where the job says so.
     await writeParquet(join(job.input, 'p=2', 'x.parquet'), `${ROWS}(0) t(i)`);
-    expect((await job.run()).report.ledger).toMatchObject({ rows: 0 });
+    expect((await job.run()).exit).toBe(3);
+    await expectRows(job, 3);
+    const set = ['--set', 'output.empty_partitions=publish'];
+    expect((await job.run(...set)).report.ledger).toMatchObject({ rows: 0 });
     expect(job.files()).toHaveLength(2);
     const left = await query(`SELECT count(*)::INTEGER AS n FROM read_parquet(${job.published()})`);
     expect(left).toEqual([{ n: 0 }]);

@@ -49,7 +49,7 @@ describe('the packed tarball', () => {
     const rows = Array.from({ length: 500 }, (_, i) => `${i},${i * 0.5},${(i * 7) % 11}`);
     mkdirSync(join(folder, 'orders'));
     writeFileSync(join(folder, 'orders/today.csv'), ['order_id,a,b', ...rows].join('\n'));
-    copyFileSync(join(FIXTURES, 'models/small/linear.onnx'), join(folder, 'price.onnx'));
+    copyFileSync(join(FIXTURES, 'models/small/named.onnx'), join(folder, 'price.onnx'));
     // The commands that follow the first are those that the one before names.
     const typed = (line: string): string => run('npx', ...line.split(' '));
     const next = (text: string, word: string): string =>

@@ -35,7 +35,7 @@ async function makeHostileRun(): Promise<string> {
       const values = [random.next() * 10, random.next() * 10].map((value) => value.toFixed(3));
       return `k${i},${a},${values.join()},"${text.replaceAll('"', '""')}"`;
     });
-    const folder = join(job.input, 'p=<i>1');
+    const folder = join(job.input, 'q=<i>1');
     mkdirSync(folder, { recursive: true });
     const head = `id,a,b,c,"${HOSTILE.replaceAll('"', '""')}"`;
     writeFileSync(join(folder, 'x.csv'), `${head}\n${lines.join('\n')}\nshort\n`);

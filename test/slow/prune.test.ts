@@ -143,7 +143,8 @@ describe('input that has vanished', () => {
     await job.run('--prune');
     const { exit, report } = await job.run('--prune');
     expect([exit, report.outcome, unitsOf(job)]).toEqual([3, 'staged', ['p=1', 'p=2']]);
-    expect((await command(job, 'publish', report.runId)).exit).toBe(0);
+    const because = ['--because', 'the source is gone'];
+    expect((await command(job, 'publish', report.runId, ...because)).exit).toBe(0);
     expect(unitsOf(job)).toEqual(['p=2']);
   });
 
