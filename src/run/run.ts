@@ -19,7 +19,7 @@ import { record, runIdOf } from './history.js';
 import { keepQuarantine } from './kept-quarantine.js';
 import { findDamaged, takeUnusable } from './mend.js';
 import { keepModel } from './model-store.js';
-import { claimOutput } from './owner.js';
+import { checkOwner, claimOutput } from './owner.js';
 import type { Pool } from './pool.js';
 import { listInput, type Prepared, prepare } from './prepare.js';
 import { publishOrStage, Staged } from './publish-run.js';
@@ -285,7 +285,7 @@ async function execute(scope: RunScope): Promise<Ended> {
   const { selection = EVERYTHING, prune = false } = options;
   const published = base?.manifest;
   const dataset = await listOrVanished(job, selection, { prune, published });
-  await claimOutput(output, job, options.adopt);
+  if (options.adopt !== true) await checkOwner(output, job);
   progress.vanished = vanishedUnits(published, dataset, job, selection);
   const pool = (): Pool => {
     throwIfInterrupted(options);

@@ -48,12 +48,12 @@ function published(
   history: readonly HistoryEntry[],
 ): StatusReport['published'] {
   const units = Object.values(manifest.units);
-  const { rows } = sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
+  const { scored } = sumLedgers(units.flatMap(({ inputs }) => inputs.map(({ ledger }) => ledger)));
   const by = history.findLast(
     ({ snapshot, manifest: made }) => snapshot === number && made !== null,
   );
   const at = by?.ended ?? null;
-  return { snapshot: number, path: folder, partitions: units.length, rows, at };
+  return { snapshot: number, path: folder, partitions: units.length, rows: scored, at };
 }
 
 async function waiting(output: Output, latest: Snapshot | undefined): Promise<Waiting[]> {

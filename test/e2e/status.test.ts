@@ -108,3 +108,22 @@ test.each([
   const { exit, stderr } = await scoreline(['runs', job.output, ...args]);
   expect([exit, stderr]).toEqual([2, expect.stringMatching(expected)]);
 });
+
+test('counts the rows that are published, not those of the input', async () => {
+  const job = makeCase({ input: { path: 'in', types: { a: 'DOUBLE' }, where: 'a >= 1' } });
+  write(job, 0);
+  expect((await job.run()).exit).toBe(0);
+  expect((await status(job)).published?.rows).toBe(100);
+});
+
+test('an output stays with its job where a run that was to adopt it publishes nothing', async () => {
+  const job = makeCase();
+  write(job, 0);
+  expect((await job.run()).exit).toBe(0);
+  job.change({ name: 'other' });
+  expect((await job.run('--adopt', '--shard', '0/1')).exit).toBe(0);
+  expect((await job.run('--adopt', '--set', 'input.path=missing')).exit).toBe(4);
+  expect((await job.run()).exit).toBe(2);
+  job.change({ name: 'case' });
+  expect((await job.run()).exit).toBe(0);
+});
