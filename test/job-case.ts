@@ -87,14 +87,19 @@ export function withReport<Report>(result: CommandResult): CommandResult & { rep
 /** All files below a folder, relative to it, in order; none where it does not exist. */
 export function listFiles(folder: string): string[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { encoding: 'utf8', recursive: true })
-    .filter((name) => !statSync(join(folder, name)).isDirectory())
-    .sort();
+  return (
+    readdirSync(folder, { encoding: 'utf8', recursive: true })
+      // A run that goes on may remove its temporary files meanwhile.
+      .filter(
+        (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory() === false,
+      )
+      .sort()
+  );
 }
 
 /** What a failed run says, without the line about its job and page that `--quiet` adds for the mail of a failed night. */
 export function withoutClosing(stderr: string): string {
-  return stderr.replace(/^scoreline: job case, run [^\n]*\n$/m, '');
+  return stderr.replace(/^scoreline: job \S+, run [^\n]*\n$/m, '');
 }
 
 /** The files of a snapshot whose bytes follow from what was scored alone: the others name the run. */
